@@ -1,0 +1,355 @@
+//! A provider whose check and whose events are laid out by the operator's settings: signature, token and HTTP Basic, one
+//! or several of them, and pointers into JSON, form or XML. `docs/generic.md` is the schema.
+
+use crate::call::Call;
+use crate::crypto::{self, Algorithm};
+use crate::error::{Failure, Fault, Refused, Unreadable};
+use crate::provider::{Content, Event, Field, Time};
+use crate::sample::Draft;
+use crate::settings::{Endpoint, Flaw};
+use crate::verify::{
+    Description, Encoding, Layout, Mac, Part, Place, Proof, Scheme, Timestamp, TimestampAt, Token,
+    check_basic, sealed,
+};
+use crate::{form, json, xml};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use std::borrow::Cow;
+
+/// The window where a time is signed and the settings name no other, in seconds.
+const TOLERANCE: u64 = 300;
+/// Headers that hold a credential whatever else is configured.
+const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
+
+/// The scheme. Each defence that is configured must pass.
+pub struct Declared;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignatureRule<'s> {
+    header: &'s str,
+    #[serde(default)]
+    algorithm: AlgorithmName,
+    #[serde(default)]
+    encoding: EncodingName,
+    prefix: Option<&'s str>,
+    signed: Option<Vec<&'s str>>,
+    timestamp_header: Option<&'s str>,
+    id_header: Option<&'s str>,
+    tolerance: Option<u64>,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum AlgorithmName {
+    #[default]
+    Sha256,
+    Sha1,
+    Sha512,
+}
+
+#[derive(Deserialize, Default, Clone, Copy)]
+#[serde(rename_all = "lowercase")]
+enum EncodingName {
+    #[default]
+    Hex,
+    Base64,
+    Base64Url,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BasicRule<'s> {
+    username: &'s str,
+    password: &'s str,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct EventRule<'s> {
+    prefix: Option<&'s str>,
+    #[serde(rename = "type")]
+    kind: Option<&'s str>,
+    id: Option<&'s str>,
+    time: Option<&'s str>,
+    subject: Option<&'s str>,
+    partitionkey: Option<&'s str>,
+}
+
+/// What the settings of one endpoint amount to.
+struct Defences<'s> {
+    signature: Option<Signature<'s>>,
+    token: Option<(bool, Cow<'s, str>)>,
+    basic: Option<BasicRule<'s>>,
+}
+
+struct Signature<'s> {
+    rule: SignatureRule<'s>,
+    header: String,
+    timestamp_header: Option<String>,
+    id_header: Option<String>,
+}
+
+impl Signature<'_> {
+    fn with<R>(&self, run: impl FnOnce(&Mac<'_>) -> R) -> R {
+        let signed: Vec<Part<'_>> = match &self.rule.signed {
+            None => vec![Part::Body],
+            Some(words) => words
+                .iter()
+                .map(|word| match *word {
+                    "body" => Part::Body,
+                    "timestamp" => Part::Timestamp,
+                    "url" => Part::Url,
+                    "id" => Part::Header(self.id_header.as_deref().unwrap_or_default()),
+                    text => Part::Text(text),
+                })
+                .collect(),
+        };
+        let algorithm: &'static Algorithm = match self.rule.algorithm {
+            AlgorithmName::Sha256 => &crypto::HMAC_SHA256,
+            AlgorithmName::Sha1 => &crypto::HMAC_SHA1,
+            AlgorithmName::Sha512 => &crypto::HMAC_SHA512,
+        };
+        let tolerance = self.rule.tolerance.unwrap_or(TOLERANCE);
+        run(&Mac {
+            algorithm,
+            secret: "secret",
+            headers: &[&self.header],
+            layout: self.rule.prefix.map_or(Layout::Whole, Layout::Prefixed),
+            encoding: match self.rule.encoding {
+                EncodingName::Hex => Encoding::Hex,
+                EncodingName::Base64 => Encoding::Base64,
+                EncodingName::Base64Url => Encoding::Base64Url,
+            },
+            signed: &signed,
+            timestamp: self
+                .timestamp_header
+                .as_deref()
+                .map(|name| Timestamp { at: TimestampAt::Header(name), tolerance }),
+        })
+    }
+}
+
+impl<'s> Defences<'s> {
+    /// Reads them. One that is half configured is a flaw, never a defence that is left out.
+    fn of(endpoint: &'s Endpoint) -> Result<Defences<'s>, Flaw> {
+        let signature = match (endpoint.has("secret"), endpoint.object("signature")) {
+            (false, None) => None,
+            (true, Some(rule)) => Some(Signature::of(rule)?),
+            (true, None) => return Err(Flaw::fatal("signature", "is missing, and `secret` is there")),
+            (false, Some(_)) => return Err(Flaw::fatal("secret", "is missing, and `signature` is there")),
+        };
+        let places = (endpoint.text("token_header"), endpoint.text("token_query"));
+        let token = match (endpoint.has("token"), places) {
+            (false, (None, None)) => None,
+            (true, (Some(name), None)) => Some((true, Cow::Owned(name.to_ascii_lowercase()))),
+            (true, (None, Some(name))) => Some((false, Cow::Borrowed(name))),
+            (true, _) => return Err(Flaw::fatal("token", "needs one of `token_header` and `token_query`")),
+            (false, _) => return Err(Flaw::fatal("token", "is missing, and its place is there")),
+        };
+        let basic = match endpoint.object("basic_auth") {
+            None => None,
+            Some(rule) => {
+                let rule = BasicRule::deserialize(rule);
+                let rule = rule.map_err(|_| {
+                    Flaw::fatal("basic_auth", "must have the texts `username` and `password`")
+                })?;
+                if rule.username.trim().is_empty() || rule.password.trim().is_empty() {
+                    return Err(Flaw::fatal("basic_auth", "`username` or `password` is empty"));
+                }
+                if rule.username.contains(':') {
+                    return Err(Flaw::fatal("basic_auth", "`username` must have no colon"));
+                }
+                Some(rule)
+            }
+        };
+        if signature.is_none() && token.is_none() && basic.is_none() {
+            let what = "is missing: one of `secret` with `signature`, `token` and `basic_auth` must be there";
+            return Err(Flaw::fatal("secret", what));
+        }
+        Ok(Defences { signature, token, basic })
+    }
+
+    fn token(&self) -> Option<Token<'_>> {
+        let (in_header, name) = self.token.as_ref()?;
+        let place = if *in_header { Place::Header(name) } else { Place::Query(name) };
+        Some(Token { secret: "token", place })
+    }
+
+    /// Headers that hold a credential.
+    fn credentials(&self) -> Vec<&str> {
+        let mut names = CREDENTIALS.to_vec();
+        names.extend(self.signature.as_ref().map(|signature| signature.header.as_str()));
+        if let Some((true, name)) = &self.token {
+            names.push(name);
+        }
+        names
+    }
+}
+
+impl<'s> Signature<'s> {
+    fn of(rule: &'s serde_json::Value) -> Result<Signature<'s>, Flaw> {
+        let flaw = |what| Flaw::fatal("signature", what);
+        let rule = SignatureRule::deserialize(rule)
+            .map_err(|_| flaw("has a member that is unknown or of the wrong kind; `header` must be there"))?;
+        let lower = |name: Option<&str>| name.map(str::to_ascii_lowercase);
+        let signed = |word: &str| rule.signed.as_ref().map_or(word == "body", |words| words.contains(&word));
+        if rule.header.trim().is_empty() {
+            return Err(flaw("`header` is empty"));
+        }
+        if !signed("body") {
+            return Err(flaw("`signed` must name `body`, or anything could be sent under an old signature"));
+        }
+        if signed("timestamp") != rule.timestamp_header.is_some() {
+            return Err(flaw("`timestamp` in `signed` and `timestamp_header` need each other"));
+        }
+        if signed("id") != rule.id_header.is_some() {
+            return Err(flaw("`id` in `signed` and `id_header` need each other"));
+        }
+        if rule.tolerance.is_some() && rule.timestamp_header.is_none() {
+            return Err(flaw("`tolerance` needs `timestamp_header`"));
+        }
+        Ok(Signature {
+            header: rule.header.to_ascii_lowercase(),
+            timestamp_header: lower(rule.timestamp_header),
+            id_header: lower(rule.id_header),
+            rule,
+        })
+    }
+}
+
+impl sealed::Sealed for Declared {}
+
+impl Scheme for Declared {
+    fn check(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint, now: i64) -> Result<Proof, Failure> {
+        let defences = Defences::of(endpoint).map_err(|flaw| Fault::Settings(flaw.what))?;
+        let mut strongest = None;
+        let mut passed = |proof: Proof| strongest = Some(proof.strongest(strongest));
+        // Cheap ones first.
+        if let Some(token) = defences.token() {
+            passed(token.check(call, endpoint)?);
+        }
+        if let Some(basic) = &defences.basic {
+            passed(check_basic(call, basic.username, basic.password)?);
+        }
+        if let Some(signature) = &defences.signature {
+            passed(signature.with(|mac| mac.check(call, body, endpoint, now))?);
+        }
+        strongest.ok_or(Failure::Refused(Refused::Missing("a check")))
+    }
+
+    fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
+        let defences = Defences::of(endpoint).map_err(|flaw| Fault::Settings(flaw.what))?;
+        if let Some(token) = defences.token() {
+            token.sign(draft, endpoint)?;
+        }
+        if let Some(BasicRule { username, password }) = &defences.basic {
+            let pair = BASE64_STANDARD.encode(format!("{username}:{password}"));
+            draft.set_header("authorization", &format!("Basic {pair}"));
+        }
+        if let Some(signature) = &defences.signature {
+            signature.with(|mac| mac.sign(draft, endpoint, now))?;
+        }
+        Ok(())
+    }
+
+    fn describe(&self, endpoint: &Endpoint) -> Description {
+        let mut whole = Description {
+            method: "by settings".into(),
+            headers: Vec::new(),
+            parameters: Vec::new(),
+            timestamp_header: None,
+            tolerance: None,
+            assurance: None,
+        };
+        let Ok(defences) = Defences::of(endpoint) else { return whole };
+        let mut methods = Vec::new();
+        if let Some(signature) = &defences.signature {
+            whole = signature.with(|mac| mac.describe());
+            methods.push(whole.method.to_string());
+        }
+        if let Some(token) = defences.token() {
+            let description = token.describe();
+            whole.headers.extend(description.headers);
+            whole.parameters.extend(description.parameters);
+            methods.push(description.method.to_string());
+        }
+        if defences.basic.is_some() {
+            whole.headers.push("authorization".to_owned());
+            methods.push("HTTP Basic".to_owned());
+        }
+        whole.method = methods.join(" + ").into();
+        whole
+    }
+
+    fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
+        let defences = match Defences::of(endpoint) {
+            Ok(defences) => defences,
+            Err(flaw) => return vec![flaw],
+        };
+        let flaw = |what| vec![Flaw::fatal("event", what)];
+        let Some(rule) = endpoint.object("event") else { return Vec::new() };
+        let Ok(rule) = EventRule::deserialize(rule) else {
+            return flaw("has a member that is unknown or no text");
+        };
+        let places = [rule.kind, rule.id, rule.time, rule.subject, rule.partitionkey];
+        for place in places.into_iter().flatten() {
+            match place.strip_prefix("header:") {
+                Some(name) if defences.credentials().contains(&name.to_ascii_lowercase().as_str()) => {
+                    return flaw("must not take anything from a header with a credential");
+                }
+                Some("") => return flaw("`header:` needs a name after it"),
+                None if !place.starts_with('/') => {
+                    return flaw("needs pointers (`/order/id`) or `header:NAME`");
+                }
+                _ => {}
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// The event that the setting `event` lays out; what it leaves out is as in the row.
+pub fn event(row: &Event<'static>, endpoint: &Endpoint, build: &mut dyn FnMut(&Event<'_>)) {
+    let rule =
+        endpoint.object("event").and_then(|rule| EventRule::deserialize(rule).ok()).unwrap_or_default();
+    let lower = |place: Option<&str>| {
+        Some(match place?.strip_prefix("header:") {
+            Some(name) => (true, name.to_ascii_lowercase()),
+            None => (false, place?.to_owned()),
+        })
+    };
+    let places = [rule.kind, rule.id, rule.time, rule.subject, rule.partitionkey].map(lower);
+    let fields = places.each_ref().map(|place| {
+        place
+            .as_ref()
+            .map(|(in_header, name)| if *in_header { Field::Header(name) } else { Field::Body(name) })
+    });
+    let [kind, id, time, subject, partition] = fields.each_ref().map(Option::as_slice);
+    let times: Vec<Time<'_>> = time.iter().map(|field| Time::Any(*field)).collect();
+    build(&Event {
+        prefix: rule.prefix.unwrap_or(row.prefix),
+        kind: &[kind],
+        // A kind that was asked for and is not there is unknown; one that nobody asked for has the row's word.
+        unknown: if rule.kind.is_some() { "unknown" } else { row.unknown },
+        id: &[id],
+        time: &times,
+        subject: &[subject],
+        partition: &[partition],
+        ..*row
+    });
+}
+
+/// JSON, form, XML or bytes, as the header `content-type` says; without one, JSON where the body looks like it.
+pub fn format<'b>(body: &'b [u8], content_type: &str) -> Result<Content<'b>, Unreadable> {
+    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
+    match essence.rsplit(['/', '+']).next().unwrap_or_default() {
+        "json" => json::body(body).map(Content::Json),
+        "" if looks_like_json => json::body(body).map(Content::Json),
+        "x-www-form-urlencoded" => form::body(body).map(Content::Json),
+        "xml" => xml::body(body).map(Content::Json),
+        _ => Ok(Content::Bytes),
+    }
+}

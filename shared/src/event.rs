@@ -1,0 +1,564 @@
+//! From a verified call to CloudEvents: where the row's fields are found, how a call is cut, and the envelope as text.
+//!
+//! `docs/envelope.md` is the contract. Architecture invariant: a verified call always gives at least one envelope,
+//! whatever its body holds.
+
+use crate::call::Call;
+use crate::crypto;
+use crate::error::Unreadable;
+use crate::json::{self, Raw};
+use crate::provider::{Content, Event, Field, Provider, Split, Time, Ways};
+use crate::verify::{Assurance, Verified};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+/// The version of the envelope's contract.
+pub const ENVELOPE_VERSION: &str = "1.0";
+/// The longest text that is taken for an id, a kind, a subject or the like, in bytes. A longer one counts as absent.
+pub const MAX_FIELD: usize = 1024;
+/// The longest value of a message attribute, in bytes. It serves for filtering; the whole text stands in the envelope.
+const MAX_ATTRIBUTE: usize = 256;
+/// How the kind of a call begins that could not be read as its row says.
+const UNREADABLE: &str = "unreadable";
+/// The most that the events of one call may come to, in bytes. What repeats around each item could make a small body
+/// large beyond the function's memory.
+const MAX_CUT: usize = 32 * 1024 * 1024;
+const JSON_TYPE: &str = "application/json";
+
+/// One event, ready for the queue. It can be made only from a verified call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    text: String,
+    id: String,
+    kind: String,
+    source: String,
+    provider: &'static str,
+    assurance: Assurance,
+    content_type: String,
+    id_source: IdSource,
+    call_digest: String,
+    partition: Option<String>,
+}
+
+/// How far an id can be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdSource {
+    /// Inside the signature.
+    Signed,
+    /// Outside it: in a header, or in a body that no signature covers.
+    Header,
+    /// Made by us from the content.
+    Digest,
+}
+
+impl IdSource {
+    /// As the envelope says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            IdSource::Signed => "signed",
+            IdSource::Header => "header",
+            IdSource::Digest => "digest",
+        }
+    }
+}
+
+impl Envelope {
+    /// The CloudEvent as JSON. Every character is one that SQS carries.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The attribute `id`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The attribute `type`.
+    pub fn kind(&self) -> &str {
+        &self.kind
+    }
+
+    /// The attribute `source`.
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    /// What events must keep their order with: the row's key, else the source.
+    pub fn partition(&self) -> &str {
+        self.partition.as_deref().unwrap_or(&self.source)
+    }
+
+    /// What tells this event from every other, and is the same whenever the provider sends it again.
+    ///
+    /// An id outside the signature could be put on another body: there the content counts too.
+    pub fn identity(&self) -> String {
+        let content = if self.id_source == IdSource::Header { self.call_digest.as_str() } else { "" };
+        [self.source.as_str(), self.id.as_str(), content].join("\n")
+    }
+
+    /// Message attributes for filtering without parsing, all of type `String`.
+    pub fn attributes(&self) -> [(&'static str, Cow<'_, str>); 5] {
+        [
+            ("provider", self.provider.into()),
+            ("type", attribute(&self.kind)),
+            ("source", attribute(&self.source)),
+            ("assurance", self.assurance.name().into()),
+            ("datacontenttype", attribute(&self.content_type)),
+        ]
+    }
+
+    /// Bytes that count against the queue's limit: text, and each attribute's name, type and value.
+    pub fn size(&self) -> usize {
+        let attributes = self.attributes();
+        let each = attributes.iter().map(|(name, value)| name.len() + "String".len() + value.len());
+        self.text.len() + each.sum::<usize>()
+    }
+}
+
+/// The envelopes of a verified call, received at a time in Unix milliseconds.
+pub fn envelopes(provider: &'static Provider, verified: &Verified<'_>, received: i64) -> Vec<Envelope> {
+    let mut envelopes = Vec::new();
+    let mut build = |event: &Event<'_>| {
+        envelopes = Builder { provider, event, verified, received }.envelopes();
+    };
+    match provider.event_by_settings {
+        None => build(&provider.event),
+        Some(by_settings) => by_settings(&provider.event, verified.endpoint, &mut build),
+    }
+    envelopes
+}
+
+/// One event as it stands in the call.
+struct Item<'t> {
+    /// The whole body.
+    body: Raw<'t>,
+    /// The entry around the item.
+    entry: Option<Raw<'t>>,
+    /// The name of the array it stands in.
+    array: Option<&'static str>,
+    /// The item itself.
+    value: Raw<'t>,
+    /// What the consumer gets: the body with this item alone in it.
+    data: Cow<'t, str>,
+}
+
+struct Builder<'b> {
+    provider: &'static Provider,
+    event: &'b Event<'b>,
+    verified: &'b Verified<'b>,
+    received: i64,
+}
+
+impl Builder<'_> {
+    fn envelopes(&self) -> Vec<Envelope> {
+        let content_type = self.verified.call.header("content-type").unwrap_or_default();
+        let digest = crypto::sha256_hex(&[self.verified.body]);
+        match (self.provider.format)(self.verified.body, content_type) {
+            Ok(Content::Bytes) => vec![self.opaque(None, &digest)],
+            Ok(Content::Json(text)) => {
+                self.of_json(&text, &digest).unwrap_or_else(|_| vec![self.opaque(Some(UNREADABLE), &digest)])
+            }
+            Err(_) => vec![self.opaque(Some(UNREADABLE), &digest)],
+        }
+    }
+
+    fn of_json(&self, text: &str, call_digest: &str) -> Result<Vec<Envelope>, Unreadable> {
+        let items = match self.event.split {
+            Split::One => {
+                // A row that names members of its events gets objects; anything else is no event of its provider.
+                if self.provider.event_by_settings.is_none() {
+                    json::members(text)?;
+                }
+                vec![Item { body: text, entry: None, array: None, value: text, data: text.into() }]
+            }
+            Split::Entries { entries, items } => split(text, entries, items)?,
+        };
+        let mut seen = HashMap::new();
+        items.iter().map(|item| self.of_item(item, call_digest, &mut seen)).collect()
+    }
+
+    fn of_item(
+        &self,
+        item: &Item<'_>,
+        call_digest: &str,
+        seen: &mut HashMap<String, u32>,
+    ) -> Result<Envelope, Unreadable> {
+        let kind = self.way(self.event.kind, Some(item), ".")?.map(|(kind, _)| dotted(&kind));
+        let (id, id_source) = match self.way(self.event.id, Some(item), ":")? {
+            Some((id, from_header)) => (id, self.id_source(from_header)),
+            None => {
+                let digest = item_digest(item)?;
+                let count = seen.entry(digest.clone()).or_insert(0);
+                *count += 1;
+                // Items that are alike to the last byte are told apart by how many there were before.
+                let id = if *count == 1 { digest } else { format!("{digest}:{count}") };
+                (id, IdSource::Digest)
+            }
+        };
+        let text = |ways| Ok::<_, Unreadable>(self.way(ways, Some(item), ":")?.map(|(text, _)| text));
+        let account = text(self.event.account)?;
+        let facts = Facts {
+            kind: kind.as_deref().filter(|kind| !kind.is_empty()).unwrap_or(self.event.unknown),
+            id,
+            id_source,
+            time: self.time(item)?,
+            subject: text(self.event.subject)?,
+            partition: text(self.event.partition)?.or_else(|| account.clone()),
+            account,
+        };
+        Ok(self.envelope(facts, JSON_TYPE, "data", &item.data, call_digest))
+    }
+
+    /// The call as it came. What stands in headers is found all the same.
+    fn opaque(&self, kind: Option<&str>, call_digest: &str) -> Envelope {
+        // Without an item no way can end in an unreadable body.
+        let way = |ways, joint| self.way(ways, None, joint).ok().flatten();
+        let found = way(self.event.kind, ".").map(|(kind, _)| dotted(&kind));
+        let (id, id_source) = match way(self.event.id, ":") {
+            Some((id, from_header)) => (id, self.id_source(from_header)),
+            None => (call_digest.to_owned(), IdSource::Digest),
+        };
+        let account = way(self.event.account, ":").map(|(text, _)| text);
+        let facts = Facts {
+            kind: kind.or(found.as_deref()).unwrap_or(self.event.unknown),
+            id,
+            id_source,
+            time: None,
+            subject: way(self.event.subject, ":").map(|(text, _)| text),
+            partition: way(self.event.partition, ":").map(|(text, _)| text).or_else(|| account.clone()),
+            account,
+        };
+        let content_type = self.verified.call.header("content-type").filter(|text| is_content_type(text));
+        let data = json::string(&BASE64_STANDARD.encode(self.verified.body));
+        let content_type = content_type.unwrap_or("application/octet-stream");
+        self.envelope(facts, content_type, "data_base64", &data, call_digest)
+    }
+
+    fn id_source(&self, from_header: bool) -> IdSource {
+        if from_header || !self.verified.assurance.covers_body() {
+            IdSource::Header
+        } else {
+            IdSource::Signed
+        }
+    }
+
+    /// The first way of which every field is there, and whether one of them is a header.
+    fn way(
+        &self,
+        ways: Ways<'_>,
+        item: Option<&Item<'_>>,
+        joint: &str,
+    ) -> Result<Option<(String, bool)>, Unreadable> {
+        'ways: for way in ways {
+            let mut texts = Vec::with_capacity(way.len());
+            for field in *way {
+                match *field {
+                    Field::Maybe(field) => texts.extend(self.field(field, item)?),
+                    Field::Where(field, begins) => {
+                        if !self.field(field, item)?.is_some_and(|text| text.starts_with(begins)) {
+                            continue 'ways;
+                        }
+                    }
+                    _ => match self.field(field, item)? {
+                        Some(text) => texts.push(text),
+                        None => continue 'ways,
+                    },
+                }
+            }
+            if !texts.is_empty() {
+                let from_header = way.iter().any(|field| matches!(field, Field::Header(_)));
+                return Ok(Some((texts.join(joint), from_header)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn field<'i>(
+        &self,
+        field: &Field<'_>,
+        item: Option<&'i Item<'_>>,
+    ) -> Result<Option<Cow<'i, str>>, Unreadable>
+    where
+        Self: 'i,
+    {
+        let call: &Call<'_> = self.verified.call;
+        let at = |value: Option<Raw<'i>>, pointer: &str| match value {
+            Some(value) => Ok(json::at(value, pointer)?.and_then(json::scalar)),
+            None => Ok(None),
+        };
+        let text = match *field {
+            Field::Header(name) => call.header(name).map(|text| Cow::Owned(text.to_owned())),
+            Field::Body(pointer) => at(item.map(|item| item.body), pointer)?,
+            Field::Entry(pointer) => at(item.and_then(|item| item.entry), pointer)?,
+            Field::Item(pointer) => at(item.map(|item| item.value), pointer)?,
+            Field::ArrayName => item.and_then(|item| item.array).map(Cow::Borrowed),
+            Field::NameBeside(others) => beside(item, others)?.map(|(name, _)| name),
+            Field::Beside(others, pointer) => at(beside(item, others)?.map(|(_, value)| value), pointer)?,
+            Field::Word(text) => Some(Cow::Owned(text.to_owned())),
+            Field::Maybe(field) | Field::Where(field, _) => self.field(field, item)?,
+        };
+        Ok(text.filter(|text| !text.is_empty() && text.len() <= MAX_FIELD))
+    }
+
+    fn time(&self, item: &Item<'_>) -> Result<Option<String>, Unreadable> {
+        for time in self.event.time {
+            let found = match time {
+                Time::Signed => {
+                    self.verified.signed_time.and_then(|seconds| rfc3339(seconds.checked_mul(1000)?))
+                }
+                Time::Seconds(field) => self.field(field, Some(item))?.and_then(|text| unix(&text, 1000)),
+                Time::Millis(field) => self.field(field, Some(item))?.and_then(|text| unix(&text, 1)),
+                Time::Rfc3339(field) => {
+                    self.field(field, Some(item))?.and_then(|text| checked_rfc3339(&text))
+                }
+                Time::Any(field) => self.field(field, Some(item))?.and_then(|text| {
+                    let factor = if text.len() > 11 { 1 } else { 1000 };
+                    unix(&text, factor).or_else(|| checked_rfc3339(&text))
+                }),
+            };
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
+    fn envelope(
+        &self,
+        facts: Facts<'_>,
+        content_type: &str,
+        data_name: &str,
+        data: &str,
+        call_digest: &str,
+    ) -> Envelope {
+        let Verified { call, endpoint, assurance, .. } = self.verified;
+        let source = match endpoint.name() {
+            None => format!("/hookgate/{}", self.provider.name),
+            Some(name) => format!("/hookgate/{}/{name}", self.provider.name),
+        };
+        let kind = format!("{}.{}", self.event.prefix, facts.kind);
+        let header =
+            |name: Option<&str>| name.and_then(|name| call.header(name)).filter(|t| t.len() <= MAX_FIELD);
+        let attempt =
+            header(self.event.attempt).filter(|t| t.len() <= 9 && t.bytes().all(|b| b.is_ascii_digit()));
+
+        let mut text = String::with_capacity(data.len() + 1024);
+        text.push_str(r#"{"specversion":"1.0""#);
+        let mut put = |name: &str, value: Option<&str>| {
+            if let Some(value) = value {
+                // Writing into memory has no way to fail.
+                let _ = write!(text, r#","{name}":{}"#, json::string(value));
+            }
+        };
+        put("id", Some(&facts.id));
+        put("source", Some(&source));
+        put("type", Some(&kind));
+        put("subject", facts.subject.as_deref());
+        put("time", facts.time.as_deref());
+        put("datacontenttype", Some(content_type));
+        put("provider", Some(self.provider.name));
+        put("account", facts.account.as_deref());
+        put("assurance", Some(assurance.name()));
+        put("idsource", Some(facts.id_source.name()));
+        put("receivedtime", rfc3339(self.received).as_deref());
+        put("calldigest", Some(call_digest));
+        put("deliveryid", header(self.event.delivery));
+        put("partitionkey", facts.partition.as_deref());
+        put("headers", self.headers().as_deref());
+        put("envelopeversion", Some(ENVELOPE_VERSION));
+        if let Some(attempt) = attempt.and_then(|digits| digits.parse::<u32>().ok()) {
+            let _ = write!(text, r#","attempt":{attempt}"#);
+        }
+        if !self.verified.body.is_empty() {
+            let _ = write!(text, r#","{data_name}":{data}"#);
+        }
+        text.push('}');
+        Envelope {
+            text: carriable(text),
+            id: facts.id,
+            kind,
+            source,
+            provider: self.provider.name,
+            assurance: *assurance,
+            content_type: content_type.to_owned(),
+            id_source: facts.id_source,
+            call_digest: call_digest.to_owned(),
+            partition: facts.partition,
+        }
+    }
+
+    /// The headers that the consumer may see, as a JSON object. CloudEvents knows no attribute that is an object, so it
+    /// travels as text.
+    fn headers(&self) -> Option<String> {
+        let call = self.verified.call;
+        let found = self.event.headers.iter().filter_map(|name| Some((name, call.header(name)?)));
+        let members: Vec<String> = found
+            .filter(|(_, value)| value.len() <= MAX_FIELD)
+            .map(|(name, value)| format!("{}:{}", json::string(name), json::string(value)))
+            .collect();
+        (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
+    }
+}
+
+struct Facts<'f> {
+    kind: &'f str,
+    id: String,
+    id_source: IdSource,
+    time: Option<String>,
+    subject: Option<String>,
+    account: Option<String>,
+    partition: Option<String>,
+}
+
+/// Cuts a body into its items. An entry without items is an item; a body without entries is one too.
+fn split<'t>(
+    body: Raw<'t>,
+    entries: &'static str,
+    arrays: &'static [&'static str],
+) -> Result<Vec<Item<'t>>, Unreadable> {
+    let whole = json::members(body)?;
+    let list = match json::member(&whole, entries)? {
+        Some(list) if list.starts_with('[') => json::elements(list)?,
+        _ => Vec::new(),
+    };
+    let mut items = Vec::new();
+    let mut total = 0_usize;
+    let mut count = |data: &str| {
+        total += data.len() + size_of::<Envelope>();
+        if total > MAX_CUT { Err(Unreadable("too many events in one call")) } else { Ok(()) }
+    };
+    for entry in list {
+        let members = json::members(entry)?;
+        let alone = |entry: &str| with_member(&whole, entries, &format!("[{entry}]"), &[]);
+        let before = items.len();
+        for (i, array) in arrays.iter().enumerate() {
+            let Some(list) = json::member(&members, array)?.filter(|list| list.starts_with('[')) else {
+                continue;
+            };
+            // The arrays of the other events stay out of this one.
+            let others: Vec<&str> =
+                arrays.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| *other).collect();
+            for value in json::elements(list)? {
+                let entry_of_it = with_member(&members, array, &format!("[{value}]"), &others);
+                let data = alone(&entry_of_it);
+                count(&data)?;
+                items.push(Item { body, entry: Some(entry), array: Some(array), value, data: data.into() });
+            }
+        }
+        if items.len() == before {
+            let data = alone(entry);
+            count(&data)?;
+            items.push(Item { body, entry: Some(entry), array: None, value: entry, data: data.into() });
+        }
+    }
+    if items.is_empty() {
+        items.push(Item { body, entry: None, array: None, value: body, data: body.into() });
+    }
+    Ok(items)
+}
+
+/// An object with one member's value replaced and some members left out; everything else byte for byte.
+fn with_member(members: &[(Cow<'_, str>, Raw<'_>)], name: &str, value: &str, without: &[&str]) -> String {
+    let kept = members.iter().filter(|(n, _)| !without.contains(&n.as_ref()));
+    let texts: Vec<String> = kept
+        .map(|(n, old)| format!("{}:{}", json::string(n), if n == name { value } else { *old }))
+        .collect();
+    format!("{{{}}}", texts.join(","))
+}
+
+/// A digest of an item and of the scalars around it, in an order that does not depend on the sender's.
+fn item_digest(item: &Item<'_>) -> Result<String, Unreadable> {
+    let mut around = Vec::new();
+    if item.array.is_some() || item.entry.is_some() {
+        for object in [Some(item.body), item.entry.filter(|entry| *entry != item.value)].into_iter().flatten()
+        {
+            let members = json::members(object)?.into_iter();
+            let scalars = members.filter(|(_, value)| !value.starts_with(['{', '[']));
+            let mut lines: Vec<String> =
+                scalars.map(|(name, value)| format!("{}:{value}", json::string(&name))).collect();
+            lines.sort();
+            around.push(lines.join(","));
+        }
+    }
+    let array = item.array.unwrap_or_default();
+    Ok(crypto::sha256_hex(&[
+        around.join("\n").as_bytes(),
+        b"\n",
+        array.as_bytes(),
+        b"\n",
+        item.value.as_bytes(),
+    ]))
+}
+
+/// The first member of the item that is none of these.
+fn beside<'t>(
+    item: Option<&Item<'t>>,
+    others: &[&str],
+) -> Result<Option<(Cow<'t, str>, Raw<'t>)>, Unreadable> {
+    let Some(item) = item.filter(|item| item.value.starts_with('{')) else { return Ok(None) };
+    Ok(json::members(item.value)?.into_iter().find(|(name, _)| !others.contains(&name.as_ref())))
+}
+
+/// A provider's kind as part of a type: slashes, as in `orders/create` or `/command`, become dots, and spaces, as in
+/// `timeline cover`, become underscores.
+fn dotted(kind: &str) -> String {
+    let parts: Vec<&str> = kind.split(['/', '.']).filter(|part| !part.is_empty()).collect();
+    parts.join(".").replace(' ', "_")
+}
+
+/// RFC 3339 of a number of digits, times a factor that makes milliseconds of it.
+fn unix(digits: &str, factor: i64) -> Option<String> {
+    let plain = !digits.is_empty() && digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse::<i64>().ok()?.checked_mul(factor)).flatten().and_then(rfc3339)
+}
+
+/// RFC 3339 of Unix milliseconds, for the years that it can write.
+fn rfc3339(millis: i64) -> Option<String> {
+    const END_OF_9999: i64 = 253_402_300_800_000;
+    (0..END_OF_9999)
+        .contains(&millis)
+        .then(|| DateTime::from_millis(millis).fmt(Format::DateTime).ok())
+        .flatten()
+}
+
+/// A text that is RFC 3339, as it stands.
+fn checked_rfc3339(text: &str) -> Option<String> {
+    let upper = text.len() <= 40 && !text.contains('t') && !text.contains('z');
+    let parsed = upper.then(|| DateTime::from_str(text, Format::DateTimeWithOffset).ok()).flatten();
+    parsed.map(|_| text.to_owned())
+}
+
+fn is_content_type(text: &str) -> bool {
+    text.len() <= MAX_ATTRIBUTE && text.contains('/') && text.bytes().all(|b| (0x20..0x7f).contains(&b))
+}
+
+/// JSON text in which every character is one that SQS carries. Raw control characters cannot stand in JSON; the two
+/// noncharacters can, and only within strings, where an escape means the same.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+fn carriable(text: String) -> String {
+    if !text.contains(['\u{fffe}', '\u{ffff}']) {
+        return text;
+    }
+    text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+}
+
+/// A text as the value of a message attribute: of the characters that SQS carries, short, and never empty.
+fn attribute(text: &str) -> Cow<'_, str> {
+    let legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
+    if text.len() <= MAX_ATTRIBUTE && !text.is_empty() && text.chars().all(legal) {
+        return Cow::Borrowed(text);
+    }
+    let mut short = String::new();
+    for c in text.chars().map(|c| if legal(c) { c } else { '\u{fffd}' }) {
+        if short.len() + c.len_utf8() > MAX_ATTRIBUTE {
+            break;
+        }
+        short.push(c);
+    }
+    if short.is_empty() { Cow::Borrowed("-") } else { Cow::Owned(short) }
+}

@@ -1,0 +1,132 @@
+//! Forms (`application/x-www-form-urlencoded`) and query strings.
+
+use crate::error::Unreadable;
+use crate::json;
+use percent_encoding::percent_decode;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// The most fields that a form may have. A form with more is kept as it came.
+pub const MAX_FIELDS: usize = 10_000;
+
+/// A form as a JSON object: values are text, a repeated field is an array in the order sent.
+///
+/// Only `&` separates, `+` is a space, `%ZZ` stays as it stands, and what is not UTF-8 after decoding makes the form
+/// unreadable: the exact bytes are worth more than a guess.
+pub fn body(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
+    let mut order: Vec<(Cow<'_, str>, Vec<String>)> = Vec::new();
+    let mut places = HashMap::new();
+    for (name, value) in fields(bytes)? {
+        let place = *places.entry(name.clone()).or_insert(order.len());
+        match order.get_mut(place) {
+            Some((_, values)) => values.push(json::string(&value)),
+            None => order.push((name, vec![json::string(&value)])),
+        }
+    }
+    let members: Vec<String> = order
+        .into_iter()
+        .map(|(name, values)| match values.as_slice() {
+            [value] => format!("{}:{value}", json::string(&name)),
+            several => format!("{}:[{}]", json::string(&name), several.join(",")),
+        })
+        .collect();
+    Ok(Cow::Owned(format!("{{{}}}", members.join(","))))
+}
+
+/// JSON as it is, else a form; where the form is one of a field `payload`, the JSON in that field.
+///
+/// Which of the two it is shows in the signed body itself: JSON that a provider sends starts with a bracket, and no
+/// form does. The header `content-type`, which is not signed, is not asked.
+pub fn or_json(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
+    if matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | 0xef)) {
+        return json::body(bytes);
+    }
+    if !bytes.starts_with(b"payload=") {
+        return body(bytes);
+    }
+    let fields = fields(bytes)?;
+    let mut payloads = fields.iter().filter(|(name, _)| name == "payload");
+    match (payloads.next(), payloads.next()) {
+        (Some((_, payload)), None) => Ok(Cow::Owned(json::body(payload.as_bytes())?.into_owned())),
+        _ => Err(Unreadable("the field `payload` stands there twice")),
+    }
+}
+
+/// Name and value, decoded.
+pub type Field<'t> = (Cow<'t, str>, Cow<'t, str>);
+
+/// The decoded fields of a form or a query, in the order sent.
+pub fn fields(bytes: &[u8]) -> Result<Vec<Field<'_>>, Unreadable> {
+    let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    if pairs.clone().take(MAX_FIELDS + 1).count() > MAX_FIELDS {
+        return Err(Unreadable("a form of too many fields"));
+    }
+    pairs
+        .map(|pair| {
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            let mut half = || decode(halves.next().unwrap_or_default());
+            Ok((half()?, half()?))
+        })
+        .collect()
+}
+
+/// The one field of that name, decoded. A field that stands there twice is none: two readers may see two values.
+pub fn field<'t>(bytes: &'t [u8], name: &str) -> Option<Cow<'t, str>> {
+    let fields = fields(bytes).ok()?;
+    let mut found = fields.into_iter().filter(|(n, _)| n == name).map(|(_, value)| value);
+    match (found.next(), found.next()) {
+        (Some(value), None) => Some(value),
+        _ => None,
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
+    let bad = |_| Unreadable("a form that is not UTF-8");
+    if bytes.contains(&b'+') {
+        let spaced: Vec<u8> = bytes.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+        return Ok(Cow::Owned(percent_decode(&spaced).decode_utf8().map_err(bad)?.into_owned()));
+    }
+    percent_decode(bytes).decode_utf8().map_err(bad)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_form_becomes_an_object() {
+        let cases = [
+            ("a=1&b=x+y%20z", r#"{"a":"1","b":"x y z"}"#),
+            ("b=1&a=2&b=3", r#"{"b":["1","3"],"a":"2"}"#),
+            ("a=1;b=2", r#"{"a":"1;b=2"}"#),
+            ("a", r#"{"a":""}"#),
+            ("=x&&", r#"{"":"x"}"#),
+            ("a=%00&b=%ZZ&c=%", r#"{"a":"\u0000","b":"%ZZ","c":"%"}"#),
+            ("a=b=c", r#"{"a":"b=c"}"#),
+            ("t=Nguy%E1%BB%85n", r#"{"t":"Nguyễn"}"#),
+            ("", "{}"),
+        ];
+        for (form, object) in cases {
+            assert_eq!(body(form.as_bytes()).unwrap(), object, "{form}");
+        }
+        assert!(body(b"a=%ff").is_err());
+        assert!(body("a&".repeat(MAX_FIELDS).as_bytes()).is_ok());
+        assert!(body("a&".repeat(MAX_FIELDS + 1).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn wrapped_json_is_unwrapped() {
+        assert_eq!(or_json(b"payload=%7B%22a%22%3A1%7D").unwrap(), r#"{"a":1}"#);
+        assert_eq!(or_json(b" {\"payload\":1}").unwrap(), r#"{"payload":1}"#);
+        assert_eq!(or_json(b"command=%2Fx").unwrap(), r#"{"command":"/x"}"#);
+        assert!(or_json(b"payload=%7B%7D&payload=1").is_err());
+        assert!(or_json(b"payload=x").is_err());
+    }
+
+    #[test]
+    fn a_field_that_stands_there_twice_is_none() {
+        assert_eq!(field(b"a=b%20c&d=", "a").as_deref(), Some("b c"));
+        assert_eq!(field(b"a=b&a=b", "a"), None);
+        assert_eq!(field(b"", "a"), None);
+    }
+}

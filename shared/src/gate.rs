@@ -1,0 +1,174 @@
+//! The way of one call, the same for every provider: what may be refused cheaply, handshakes without a signature, the
+//! check, handshakes with one, events, queue, answer.
+
+use crate::call::{Call, MAX_BODY};
+use crate::error::{Failure, Fault, Refused};
+use crate::event;
+use crate::handshake::Rejected;
+use crate::provider::Provider;
+use crate::queue::Queue;
+use crate::reply::Reply;
+use crate::settings::{Document, Settings};
+use crate::verify::{Verified, verify};
+use std::future::Future;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The least that is kept back of a provider's deadline for the way of our answer.
+const MARGIN: Duration = Duration::from_millis(500);
+
+/// A provider's row at work: its settings and the queue that its events go to.
+pub struct Gate {
+    provider: &'static Provider,
+    settings: Settings,
+    queue: Queue,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The answer to the provider.
+    pub reply: Reply,
+    /// Why it is so.
+    pub why: Why,
+}
+
+/// Why a call was answered as it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// So many events are in the queue.
+    Queued(usize),
+    /// It was a documented question, and no event.
+    Handshake,
+    /// It cannot be what it claims, or we could not tell.
+    Failed(Failure),
+    /// No provider calls by this method.
+    Method,
+    /// Its body is over the ceiling.
+    TooLarge,
+}
+
+impl Gate {
+    /// A gate for one provider.
+    pub fn new(provider: &'static Provider, settings: Settings, queue: Queue) -> Gate {
+        Gate { provider, settings, queue }
+    }
+
+    /// The row.
+    pub fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
+    /// Reads the settings ahead of the first call. What is wrong with them shows when a call needs them.
+    pub async fn warm_up(&self) {
+        let _ = self.settings.current().await;
+    }
+
+    /// Answers a call that was received at a time. `limit` is what the platform leaves us for it.
+    pub async fn answer(&self, call: &Call<'_>, received: SystemTime, limit: Duration) -> Outcome {
+        let deadline = self.provider.deadline;
+        let budget = deadline.saturating_sub(MARGIN.max(deadline / 10)).min(limit);
+        let until = Instant::now() + budget;
+        match self.try_to_answer(call, received, until).await {
+            Ok(outcome) => outcome,
+            Err(Rejected { failure, status }) => Outcome {
+                reply: match (failure, status) {
+                    (Failure::Refused(_), None) => Reply::refused(),
+                    (Failure::Refused(_), Some(status)) => Reply::refused_with(status),
+                    (Failure::Fault(_), _) => Reply::fault(),
+                },
+                why: Why::Failed(failure),
+            },
+        }
+    }
+
+    async fn try_to_answer(
+        &self,
+        call: &Call<'_>,
+        received: SystemTime,
+        until: Instant,
+    ) -> Result<Outcome, Rejected> {
+        if call.method != "POST" && !(call.method == "GET" && self.provider.by_get()) {
+            return Ok(self.wrong_method());
+        }
+        if call.body().is_some_and(|body| body.len() > MAX_BODY) {
+            return Ok(Outcome { reply: Reply::too_large(), why: Why::TooLarge });
+        }
+        let settings = within(until, self.settings.current()).await;
+        let settings = settings.unwrap_or(Err(Fault::Settings("could not be read in time")));
+        for handshake in self.provider.handshakes {
+            if let Some(answer) = handshake.unsigned(call, settings.as_deref().ok()) {
+                return answer.map(|reply| Outcome { reply, why: Why::Handshake });
+            }
+        }
+        if call.method != "POST" {
+            return Ok(self.wrong_method());
+        }
+
+        let received = received.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(received.as_secs()).unwrap_or(i64::MAX);
+        let mut settings = settings?;
+        let mut early = false;
+        loop {
+            let failure = match self.check(&settings, call, now) {
+                Ok(verified) => return Ok(self.hand_over(&verified, received, until).await?),
+                Err(failure) => failure,
+            };
+            // A secret that was changed, or an endpoint that was added, since the settings were read: read once more.
+            if early || !is_of_settings(failure) {
+                return Err(failure.into());
+            }
+            early = true;
+            settings = match within(until, self.settings.early()).await.flatten() {
+                Some(newer) => newer,
+                None => return Err(failure.into()),
+            };
+        }
+    }
+
+    fn check<'v>(
+        &self,
+        settings: &'v Document,
+        call: &'v Call<'v>,
+        now: i64,
+    ) -> Result<Verified<'v>, Failure> {
+        let endpoint = settings.endpoint(call)?;
+        endpoint.usable()?;
+        verify(self.provider, call, endpoint, now)
+    }
+
+    async fn hand_over(
+        &self,
+        verified: &Verified<'_>,
+        received: Duration,
+        until: Instant,
+    ) -> Result<Outcome, Failure> {
+        for handshake in self.provider.handshakes {
+            if let Some(reply) = handshake.signed(verified) {
+                return Ok(Outcome { reply, why: Why::Handshake });
+            }
+        }
+        let millis = i64::try_from(received.as_millis()).unwrap_or(i64::MAX);
+        let events = event::envelopes(self.provider, verified, millis);
+        let receipt = self.queue.send(&events, until).await?;
+        let reply = Reply::queued(&receipt, self.provider.reply);
+        Ok(Outcome { reply, why: Why::Queued(receipt.events()) })
+    }
+
+    fn wrong_method(&self) -> Outcome {
+        let allow = if self.provider.by_get() { "GET, POST" } else { "POST" };
+        Outcome { reply: Reply::method_not_allowed(allow), why: Why::Method }
+    }
+}
+
+/// Whether newer settings might make the call pass. A call that no settings could save must cost no reading.
+fn is_of_settings(failure: Failure) -> bool {
+    matches!(
+        failure,
+        Failure::Refused(Refused::Mismatch(_) | Refused::UnknownEndpoint)
+            | Failure::Fault(Fault::Setting(_) | Fault::Settings(_))
+    )
+}
+
+async fn within<T>(until: Instant, future: impl Future<Output = T>) -> Option<T> {
+    tokio::time::timeout_at(until.into(), future).await.ok()
+}

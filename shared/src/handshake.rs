@@ -1,0 +1,248 @@
+//! What providers ask of an endpoint without telling an event. A handshake never reaches the queue, and an event that
+//! merely looks like one is no handshake.
+//!
+//! Architecture invariant: nothing that a stranger chose is signed here, and what is echoed is short, of a plain alphabet
+//! and marked as text.
+
+use crate::call::Call;
+use crate::crypto;
+use crate::error::{Failure, Fault, Refused};
+use crate::form;
+use crate::json;
+use crate::provider::Answer;
+use crate::reply::Reply;
+use crate::settings::Document;
+use crate::verify::{Verified, sealed::Sealed};
+
+/// The longest challenge that is echoed, in bytes.
+pub const MAX_CHALLENGE: usize = 256;
+
+/// What a handshake makes of a call: its answer, or why it is not answered.
+pub type Outcome = Result<Reply, Rejected>;
+
+/// A handshake that did not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rejected {
+    /// Why.
+    pub failure: Failure,
+    /// The status that the provider's documentation demands in place of 401.
+    pub status: Option<u16>,
+}
+
+impl<F: Into<Failure>> From<F> for Rejected {
+    fn from(failure: F) -> Rejected {
+        Rejected { failure: failure.into(), status: None }
+    }
+}
+
+/// A handshake that a row points at. The set is closed.
+pub trait Handshake: Sealed + Sync {
+    /// Whether it comes by GET.
+    fn by_get(&self) -> bool {
+        false
+    }
+
+    /// Answers a call that carries no signature, if it is such a one. The settings may be missing: some providers show
+    /// a secret only after the URL was saved.
+    fn unsigned(&self, _call: &Call<'_>, _settings: Option<&Document>) -> Option<Outcome> {
+        None
+    }
+
+    /// Answers a call that passed its check, if it is no event.
+    fn signed(&self, _verified: &Verified<'_>) -> Option<Reply> {
+        None
+    }
+
+    /// The settings it needs and a sentence for people.
+    fn describe(&self) -> &'static str;
+}
+
+/// GET with a challenge, which is echoed if a token of our own comes with it.
+pub struct VerifyToken {
+    /// The setting with our token.
+    pub setting: &'static str,
+    /// The parameter that names the mode, and its value.
+    pub mode: (&'static str, &'static str),
+    /// The parameter with the token.
+    pub token: &'static str,
+    /// The parameter with the challenge.
+    pub challenge: &'static str,
+    /// The documented status for a wrong token.
+    pub refused: u16,
+}
+
+impl Sealed for VerifyToken {}
+
+impl Handshake for VerifyToken {
+    fn by_get(&self) -> bool {
+        true
+    }
+
+    fn unsigned(&self, call: &Call<'_>, settings: Option<&Document>) -> Option<Outcome> {
+        (call.method == "GET").then(|| {
+            self.answer(call, settings).map_err(|failure| Rejected { failure, status: Some(self.refused) })
+        })
+    }
+
+    fn describe(&self) -> &'static str {
+        "GET with a verify token, the challenge is echoed"
+    }
+}
+
+impl VerifyToken {
+    fn answer(&self, call: &Call<'_>, settings: Option<&Document>) -> Result<Reply, Failure> {
+        let endpoint = settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?;
+        let ours = endpoint.secrets(self.setting)?;
+        let parameter = |name| form::field(call.query.as_bytes(), name);
+        let token = parameter(self.token).ok_or(Refused::Missing("verify token"))?;
+        let mut matched = false;
+        for secret in ours {
+            matched |= crypto::same_text(secret.bytes(), token.as_bytes());
+        }
+        if !matched {
+            return Err(Refused::Mismatch("verify token").into());
+        }
+        if parameter(self.mode.0).as_deref() != Some(self.mode.1) {
+            return Err(Refused::Malformed("mode").into());
+        }
+        let challenge = parameter(self.challenge).filter(|text| is_plain(text));
+        let challenge = challenge.ok_or(Refused::Malformed("challenge"))?;
+        Ok(Reply::echo("text/plain", challenge.into_owned()))
+    }
+}
+
+/// A signed call that asks for a text of its body back.
+pub struct SignedChallenge {
+    /// The member that tells it from events, and its value.
+    pub mark: (&'static str, &'static str),
+    /// The member with the text.
+    pub challenge: &'static str,
+    /// All members that it may have. One with more is an event.
+    pub members: &'static [&'static str],
+}
+
+impl Sealed for SignedChallenge {}
+
+impl Handshake for SignedChallenge {
+    fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
+        let body = json::body(verified.body).ok()?;
+        let members = json::members(&body).ok()?;
+        if members.iter().any(|(name, _)| !self.members.contains(&name.as_ref())) {
+            return None;
+        }
+        let text = |name| json::member(&members, name).ok().flatten().and_then(json::scalar);
+        if text(self.mark.0).as_deref() != Some(self.mark.1) {
+            return None;
+        }
+        let challenge = text(self.challenge).filter(|text| is_plain(text))?;
+        Some(Reply::echo("text/plain", challenge.into_owned()))
+    }
+
+    fn describe(&self) -> &'static str {
+        "a signed challenge, echoed"
+    }
+}
+
+/// A form of one flag and perhaps a token, by which a provider tries whether the URL answers.
+pub struct FlagProbe {
+    /// The field that is the flag, and its value.
+    pub flag: (&'static str, &'static str),
+    /// All fields that it may have. One with more is an event.
+    pub fields: &'static [&'static str],
+}
+
+impl Sealed for FlagProbe {}
+
+impl Handshake for FlagProbe {
+    fn by_get(&self) -> bool {
+        true
+    }
+
+    fn unsigned(&self, call: &Call<'_>, _settings: Option<&Document>) -> Option<Outcome> {
+        let form = if call.method == "GET" { call.query.as_bytes() } else { call.body()? };
+        if form.len() > MAX_CHALLENGE {
+            return None;
+        }
+        let fields = form::fields(form).ok()?;
+        let flagged = fields.iter().any(|(name, value)| (name.as_ref(), value.as_ref()) == self.flag);
+        let nothing_else = fields.iter().all(|(name, _)| self.fields.contains(&name.as_ref()));
+        (flagged && nothing_else).then(|| Ok(Reply::handshake(Answer::EMPTY_200)))
+    }
+
+    fn describe(&self) -> &'static str {
+        "an unsigned probe of a flag, answered 200"
+    }
+}
+
+/// An unsigned POST of nothing or of `{}`, by which a provider tries whether the URL answers.
+pub struct EmptyProbe;
+
+impl Sealed for EmptyProbe {}
+
+impl Handshake for EmptyProbe {
+    fn unsigned(&self, call: &Call<'_>, _settings: Option<&Document>) -> Option<Outcome> {
+        let empty = call.method == "POST" && matches!(call.body()?.trim_ascii(), b"" | b"{}");
+        empty.then(|| Ok(Reply::handshake(Answer::EMPTY_200)))
+    }
+
+    fn describe(&self) -> &'static str {
+        "an unsigned probe without content, answered 200"
+    }
+}
+
+/// A page that proves that the URL's host is ours: a file of a name that holds a token, or the page at the root.
+pub struct SitePage {
+    /// The setting with the token.
+    pub setting: &'static str,
+    /// What the file's name has before and after the token.
+    pub file: (&'static str, &'static str),
+    /// What stands in the file before and after the token.
+    pub text: (&'static str, &'static str),
+    /// The same for the page at the root.
+    pub root: (&'static str, &'static str),
+}
+
+impl Sealed for SitePage {}
+
+impl Handshake for SitePage {
+    fn by_get(&self) -> bool {
+        true
+    }
+
+    fn unsigned(&self, call: &Call<'_>, settings: Option<&Document>) -> Option<Outcome> {
+        if call.method != "GET" {
+            return None;
+        }
+        let named = self.token(call.last_segment());
+        let mut tokens = settings?
+            .endpoints()
+            .iter()
+            .filter(|endpoint| {
+                named.is_some() || endpoint.name().is_none_or(|name| name == call.last_segment())
+            })
+            .filter_map(|endpoint| endpoint.text(self.setting))
+            // A person may have taken the name of the whole file for the token.
+            .map(|text| self.token(text).unwrap_or(text))
+            .filter(|token| is_plain(token));
+        let token = tokens.find(|token| named.is_none_or(|named| named == *token))?;
+        let (before, after) = if named.is_some() { self.text } else { self.root };
+        Some(Ok(Reply::echo("text/html; charset=utf-8", format!("{before}{token}{after}"))))
+    }
+
+    fn describe(&self) -> &'static str {
+        "GET of a page that proves who owns the host"
+    }
+}
+
+impl SitePage {
+    /// The token in a file's name.
+    fn token<'t>(&self, file: &'t str) -> Option<&'t str> {
+        file.strip_prefix(self.file.0)?.strip_suffix(self.file.1)
+    }
+}
+
+/// Whether a text is short and of an alphabet that means nothing to a browser.
+fn is_plain(text: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.=".contains(&b);
+    !text.is_empty() && text.len() <= MAX_CHALLENGE && text.bytes().all(legal)
+}

@@ -1,0 +1,219 @@
+//! JSON as the provider wrote it: values are found and carried as text, so that no number and no escape changes.
+//!
+//! `serde_json` decides what is JSON; nothing here accepts what it refuses.
+
+use crate::error::Unreadable;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// The deepest nesting that is carried as JSON. Common parsers stop at 128, and the envelope adds levels of its own.
+pub const MAX_DEPTH: usize = 100;
+
+/// The text of a value, still JSON.
+pub type Raw<'t> = &'t str;
+
+/// A body that must be JSON. A byte order mark before it is ignored, as RFC 8259 allows.
+///
+/// Not readable: other encodings than UTF-8, anything `serde_json` refuses, nesting over [`MAX_DEPTH`].
+pub fn body(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let text = std::str::from_utf8(bytes).map_err(|_| Unreadable("not UTF-8"))?;
+    check(text)?;
+    Ok(Cow::Borrowed(text.trim_ascii()))
+}
+
+/// Whether a text is one JSON value that common parsers take.
+pub fn check(text: &str) -> Result<(), Unreadable> {
+    if depth(text) > MAX_DEPTH {
+        return Err(Unreadable("nested too deep"));
+    }
+    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|_| Unreadable("not JSON"))
+}
+
+/// How deep arrays and objects are nested. Right for valid JSON; for anything else it only has to be harmless.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+/// The members of an object in the order written, a repeated name as often as it stands there.
+///
+/// Not readable: anything but an object.
+pub fn members(object: Raw<'_>) -> Result<Vec<(Cow<'_, str>, Raw<'_>)>, Unreadable> {
+    let mut reader = serde_json::Deserializer::from_str(object);
+    let members = reader.deserialize_map(Members).map_err(|_| Unreadable("not an object"))?;
+    reader.end().map_err(|_| Unreadable("not JSON"))?;
+    Ok(members)
+}
+
+/// The elements of an array. Not readable: anything but an array.
+pub fn elements(array: Raw<'_>) -> Result<Vec<Raw<'_>>, Unreadable> {
+    let elements: Vec<&RawValue> = serde_json::from_str(array).map_err(|_| Unreadable("not an array"))?;
+    Ok(elements.into_iter().map(RawValue::get).collect())
+}
+
+/// The one member of that name. Not readable: the name stands there twice, so that two readers may see two values.
+pub fn member<'t>(members: &[(Cow<'t, str>, Raw<'t>)], name: &str) -> Result<Option<Raw<'t>>, Unreadable> {
+    let mut found = members.iter().filter(|(n, _)| n == name).map(|(_, value)| *value);
+    match (found.next(), found.next()) {
+        (first, None) => Ok(first),
+        _ => Err(Unreadable("a member that is needed stands there twice")),
+    }
+}
+
+/// The value at a JSON pointer (RFC 6901), `None` where there is none. Not readable: see [`member`].
+pub fn at<'t>(value: Raw<'t>, pointer: &str) -> Result<Option<Raw<'t>>, Unreadable> {
+    let mut value = value;
+    let Some(path) = pointer.strip_prefix('/') else { return Ok(pointer.is_empty().then_some(value)) };
+    for token in path.split('/') {
+        let token = token.replace("~1", "/").replace("~0", "~");
+        let next = match value.bytes().next() {
+            Some(b'{') => member(&members(value)?, &token)?,
+            Some(b'[') => token.parse::<usize>().ok().and_then(|i| elements(value).ok()?.get(i).copied()),
+            _ => None,
+        };
+        let Some(next) = next else { return Ok(None) };
+        value = next;
+    }
+    Ok(Some(value))
+}
+
+/// A string's text, a number's or boolean's own spelling; `None` for null, objects and arrays.
+///
+/// Half of a surrogate pair, which no text can hold, becomes U+FFFD.
+pub fn scalar(value: Raw<'_>) -> Option<Cow<'_, str>> {
+    match value.bytes().next()? {
+        b'"' => serde_json::Deserializer::from_str(value).deserialize_bytes(Text).ok(),
+        b'{' | b'[' | b'n' => None,
+        _ => Some(Cow::Borrowed(value)),
+    }
+}
+
+/// A text as a JSON string.
+pub fn string(text: &str) -> String {
+    // Writing a string into memory has no way to fail.
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(Cow<'de, str>, Raw<'de>)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            members.push((name, map.next_value::<&RawValue>()?.get()));
+        }
+        Ok(members)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
+        Err(serde::de::Error::custom("an array"))
+    }
+}
+
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> serde::Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_bytes(Text).map(Name)
+    }
+}
+
+struct Text;
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+
+    fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        Ok(String::from_utf8_lossy(bytes))
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(String::from_utf8_lossy(bytes).into_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_their_spelling() {
+        let text =
+            r#"{"a":{"b/c":[10,{"d":123456789012345678901234567890}]},"e":1.0e3,"f":"\u00e9","~":true}"#;
+        let found = |pointer| at(text, pointer).unwrap().and_then(scalar).map(Cow::into_owned);
+        assert_eq!(found("/a/b~1c/1/d").as_deref(), Some("123456789012345678901234567890"));
+        assert_eq!(found("/e").as_deref(), Some("1.0e3"));
+        assert_eq!(found("/f").as_deref(), Some("é"));
+        assert_eq!(found("/~0").as_deref(), Some("true"));
+        assert_eq!(found("/a"), None);
+        assert_eq!(found("/a/b~1c/7"), None);
+        assert_eq!(found("/e/x"), None);
+        assert_eq!(at(text, "").unwrap(), Some(text));
+        assert_eq!(at(text, "a").unwrap(), None);
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_no_answer() {
+        let text = r#"{"id":"a","x":{"id":1},"i\u0064":"b"}"#;
+        assert!(at(text, "/id").is_err());
+        assert_eq!(at(text, "/x/id").unwrap(), Some("1"));
+    }
+
+    #[test]
+    fn what_is_not_json_is_unreadable() {
+        for text in ["", "NaN", "{a:1}", "[1,]", "{'a':1}", "[1]//", "[1] 2", "\"\x01\"", "[\u{a0}1]"] {
+            assert!(body(text.as_bytes()).is_err(), "{text:?}");
+        }
+        assert!(body(b"\"\xff\"").is_err());
+        assert_eq!(body(b"\xef\xbb\xbf {} \r\n").unwrap(), "{}");
+        let deep = |n| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(body(deep(MAX_DEPTH).as_bytes()).is_ok());
+        assert!(body(deep(MAX_DEPTH + 1).as_bytes()).is_err());
+        assert!(body("[".repeat(1_000_000).as_bytes()).is_err());
+        assert_eq!(depth(r#"["\"[[[",{"\\":[]}]"#), 3);
+    }
+
+    #[test]
+    fn half_a_pair_becomes_a_replacement() {
+        let text = scalar(r#""a\ud800b""#).unwrap();
+        assert!(text.starts_with('a') && text.ends_with('b') && text.contains('\u{fffd}'), "{text:?}");
+        assert_eq!(scalar(r#""\ud83c\udf89""#).unwrap(), "🎉");
+        assert_eq!(scalar("null"), None);
+        assert!(!members(r#"{"\ud800":1}"#).unwrap().is_empty());
+    }
+}

@@ -1,0 +1,29 @@
+//! The pipeline of a webhook call and the vocabulary that provider rows are written in.
+//!
+//! A call goes one way: [`call`] reads it, [`handshake`] answers what is no event, [`verify`] checks it, [`event`] makes
+//! CloudEvents of it, [`queue`] keeps them, [`reply`] answers. The types hold the order: only `verify` makes a
+//! [`verify::Verified`], only that gives an [`event::Envelope`], only the queue's [`queue::Receipt`] for it makes a success.
+
+pub mod aws;
+pub mod call;
+pub mod crypto;
+pub mod declared;
+pub mod error;
+pub mod event;
+pub mod form;
+pub mod gate;
+pub mod handshake;
+pub mod json;
+pub mod log;
+pub mod provider;
+pub mod queue;
+pub mod reply;
+pub mod run;
+pub mod sample;
+pub mod secret;
+pub mod settings;
+pub mod sqs;
+pub mod verify;
+pub mod xml;
+
+pub use run::run;

@@ -1,0 +1,266 @@
+//! The vocabulary that a provider's row is written in: data only.
+
+use crate::error::Unreadable;
+use crate::handshake::Handshake;
+use crate::settings::Endpoint;
+use crate::verify::{Mac, Scheme};
+use crate::{form, json};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Everything that is special about one provider.
+pub struct Provider {
+    /// Lower-case letters and digits: folder, package, binary, path and part of the template's logical ids.
+    pub name: &'static str,
+    /// As the provider writes itself.
+    pub title: &'static str,
+    /// The provider's page about its signature.
+    pub docs: &'static str,
+    /// What the operator has to give.
+    pub settings: &'static [Setting],
+    /// How a call is checked.
+    pub scheme: &'static dyn Scheme,
+    /// What is answered without an event.
+    pub handshakes: &'static [&'static dyn Handshake],
+    /// How the body is read.
+    pub format: Format,
+    /// Where things stand in an event.
+    pub event: Event<'static>,
+    /// For a row whose event is laid out by its settings: builds the event and hands it over.
+    pub event_by_settings: Option<EventBySettings>,
+    /// The answer to a call whose events are in the queue.
+    pub reply: Answer,
+    /// How long the provider waits for an answer.
+    pub deadline: Duration,
+    /// For people.
+    pub facts: Facts,
+}
+
+/// See [`Provider::event_by_settings`].
+pub type EventBySettings = fn(&Event<'static>, &Endpoint, &mut dyn FnMut(&Event<'_>));
+
+impl Provider {
+    /// What most rows have in common; a row says the rest.
+    pub const DEFAULTS: Provider = Provider {
+        name: "",
+        title: "",
+        docs: "",
+        settings: &[],
+        scheme: &Mac::HMAC_SHA256,
+        handshakes: &[],
+        format: JSON,
+        event: Event::of(""),
+        event_by_settings: None,
+        reply: Answer::EMPTY_200,
+        deadline: Duration::from_secs(10),
+        facts: Facts { retries: "", proof: "", checked: "" },
+    };
+
+    /// Whether any of its handshakes comes by GET.
+    pub fn by_get(&self) -> bool {
+        self.handshakes.iter().any(|handshake| handshake.by_get())
+    }
+}
+
+/// What a person wants to know of a provider before relying on it.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// When and how often the provider sends a call again.
+    pub retries: &'static str,
+    /// Who made the signatures that the row is tested with.
+    pub proof: &'static str,
+    /// The day on which the facts were checked, `2026-11-24`.
+    pub checked: &'static str,
+}
+
+/// One setting of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Setting {
+    /// The name in the settings document.
+    pub name: &'static str,
+    /// What may stand there.
+    pub shape: Shape,
+    /// Whether calls can be served without it.
+    pub required: bool,
+    /// Where its value stands in the provider's dashboard, with the dashboard's own labels.
+    pub place: &'static str,
+    /// A value for local trials, where not any text will do.
+    pub example: Option<&'static str>,
+}
+
+/// What may stand in a setting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// A text that must not be seen, or a list of them: all are live, the first one signs samples.
+    Secret,
+    /// A text or a number.
+    Text,
+    /// An object.
+    Object,
+}
+
+impl Setting {
+    /// A secret that the row cannot do without.
+    pub const fn secret(name: &'static str, place: &'static str) -> Setting {
+        Setting { name, shape: Shape::Secret, required: true, place, example: None }
+    }
+
+    /// A text that the row cannot do without.
+    pub const fn text(name: &'static str, place: &'static str) -> Setting {
+        Setting { name, shape: Shape::Text, required: true, place, example: None }
+    }
+
+    /// An object that may be left out.
+    pub const fn object(name: &'static str, place: &'static str) -> Setting {
+        Setting { name, shape: Shape::Object, required: false, place, example: None }
+    }
+
+    /// The same, to be left out at will.
+    pub const fn optional(self) -> Setting {
+        Setting { required: false, ..self }
+    }
+
+    /// The same with a value for local trials.
+    pub const fn example(self, value: &'static str) -> Setting {
+        Setting { example: Some(value), ..self }
+    }
+}
+
+/// Reads a body, given the header `content-type`. A function, so that a parser that no row names is not linked.
+pub type Format = for<'b> fn(body: &'b [u8], content_type: &str) -> Result<Content<'b>, Unreadable>;
+
+/// A body as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content<'b> {
+    /// As JSON, or mapped to it.
+    Json(Cow<'b, str>),
+    /// Bytes of another kind.
+    Bytes,
+}
+
+/// JSON whatever the header says.
+pub const JSON: Format = |body, _| json::body(body).map(Content::Json);
+/// JSON, or a form, or the JSON in a form's field `payload`; which of them shows in the body.
+pub const JSON_OR_FORM: Format = |body, _| form::or_json(body).map(Content::Json);
+
+/// Where things stand in an event.
+#[derive(Clone, Copy)]
+pub struct Event<'a> {
+    /// What every type begins with: the provider's domain, reversed.
+    pub prefix: &'a str,
+    /// How a call is cut into events.
+    pub split: Split,
+    /// The provider's own kind, joined with dots: of several ways the first that applies.
+    pub kind: Ways<'a>,
+    /// The kind where no way applies.
+    pub unknown: &'a str,
+    /// The event's id, joined with colons. Where no way applies, it is a digest.
+    pub id: Ways<'a>,
+    /// When it happened.
+    pub time: &'a [Time<'a>],
+    /// The entity concerned.
+    pub subject: Ways<'a>,
+    /// The account at the provider.
+    pub account: Ways<'a>,
+    /// What events must keep their order with.
+    pub partition: Ways<'a>,
+    /// The header with the delivery's own id.
+    pub delivery: Option<&'a str>,
+    /// The header with the provider's count of retries.
+    pub attempt: Option<&'a str>,
+    /// Headers that the consumer may see. Never one with a credential.
+    pub headers: &'a [&'a str],
+}
+
+impl<'a> Event<'a> {
+    /// An event of which nothing is known but its prefix.
+    pub const fn of(prefix: &'a str) -> Event<'a> {
+        Event {
+            prefix,
+            split: Split::One,
+            kind: &[],
+            unknown: "unknown",
+            id: &[],
+            time: &[],
+            subject: &[],
+            account: &[],
+            partition: &[],
+            delivery: None,
+            attempt: None,
+            headers: &[],
+        }
+    }
+}
+
+/// Several ways to a text: the first one of which every field is there, joined.
+pub type Ways<'a> = &'a [&'a [Field<'a>]];
+
+/// How a call is cut into events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// A call is an event.
+    One,
+    /// The body is an object with an array of entries, and each entry has one or more arrays of items.
+    Entries {
+        /// The member with the entries.
+        entries: &'static str,
+        /// The members of an entry that hold items. An entry with none of them is an item itself.
+        items: &'static [&'static str],
+    },
+}
+
+/// Where a text stands. Pointers are JSON pointers (RFC 6901); what they find is a string's text or a number's spelling.
+#[derive(Clone, Copy)]
+pub enum Field<'a> {
+    /// A header, by its lower-case name.
+    Header(&'a str),
+    /// In the body.
+    Body(&'a str),
+    /// In the entry around the item.
+    Entry(&'a str),
+    /// In the item; where a call is an event, in the body.
+    Item(&'a str),
+    /// The name of the array that the item stands in.
+    ArrayName,
+    /// The name of the item's first member that is none of these.
+    NameBeside(&'a [&'a str]),
+    /// In the value of that member.
+    Beside(&'a [&'a str], &'a str),
+    /// A fixed text.
+    Word(&'a str),
+    /// Another field, if it is there.
+    Maybe(&'a Field<'a>),
+    /// Nothing, but the way applies only where a field begins so.
+    Where(&'a Field<'a>, &'a str),
+}
+
+/// When an event happened.
+#[derive(Clone, Copy)]
+pub enum Time<'a> {
+    /// Unix seconds.
+    Seconds(Field<'a>),
+    /// Unix milliseconds.
+    Millis(Field<'a>),
+    /// RFC 3339.
+    Rfc3339(Field<'a>),
+    /// Unix seconds of up to eleven digits, Unix milliseconds of more, or RFC 3339.
+    Any(Field<'a>),
+    /// The time that was signed.
+    Signed,
+}
+
+/// A fixed answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The header `content-type`; none for an empty body.
+    pub content_type: Option<&'static str>,
+    /// The exact body.
+    pub body: &'static str,
+}
+
+impl Answer {
+    /// 200 and nothing more.
+    pub const EMPTY_200: Answer = Answer { status: 200, content_type: None, body: "" };
+}

@@ -1,0 +1,56 @@
+//! Handing events over. A receipt exists only for what a store has confirmed, and only a receipt makes a success reply.
+
+use crate::error::Fault;
+use crate::event::Envelope;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Instant;
+
+/// The largest message of a queue that nobody has set otherwise, in bytes.
+pub const DEFAULT_MAX_BYTES: usize = 262_144;
+
+/// Says that every event of a call is stored.
+#[derive(Debug)]
+pub struct Receipt {
+    events: usize,
+}
+
+impl Receipt {
+    /// How many events.
+    pub fn events(&self) -> usize {
+        self.events
+    }
+}
+
+/// What [`Store::put`] returns.
+pub type Putting<'a> = Pin<Box<dyn Future<Output = Result<(), Fault>> + Send + 'a>>;
+
+/// Something that keeps events.
+pub trait Store: Send + Sync {
+    /// Keeps all of them, in order, or says why not every one is kept. `Ok` means that each is durable: it outlives this
+    /// process. Gives up at `until`.
+    fn put<'a>(&'a self, events: &'a [Envelope], until: Instant) -> Putting<'a>;
+}
+
+/// The queue of verified events.
+pub struct Queue {
+    store: Box<dyn Store>,
+    max_bytes: usize,
+}
+
+impl Queue {
+    /// A queue that takes messages of up to so many bytes, attributes counted.
+    pub fn new(store: Box<dyn Store>, max_bytes: usize) -> Queue {
+        Queue { store, max_bytes }
+    }
+
+    /// Hands over the events of one call. All or nothing is promised to the caller: one that is not confirmed means that
+    /// the call is not answered 2xx and comes again, under the same ids.
+    pub async fn send(&self, events: &[Envelope], until: Instant) -> Result<Receipt, Fault> {
+        if events.iter().any(|event| event.size() > self.max_bytes) {
+            return Err(Fault::TooLarge);
+        }
+        self.store.put(events, until).await?;
+        Ok(Receipt { events: events.len() })
+    }
+}

@@ -1,0 +1,129 @@
+//! The Lambda function: environment, init, one call after another.
+//!
+//! Nothing here is generic over the provider, so that a hundred functions compile it once.
+
+use crate::aws::Aws;
+use crate::call::Call;
+use crate::error::{Failure, Fault};
+use crate::event::Envelope;
+use crate::gate::{Gate, Outcome, Why};
+use crate::log;
+use crate::provider::Provider;
+use crate::queue::{DEFAULT_MAX_BYTES, Putting, Queue, Store};
+use crate::reply::Reply;
+use crate::settings::{Settings, Source};
+use crate::sqs::Sqs;
+use futures_util::FutureExt as _;
+pub use lambda_http::Error;
+use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
+use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
+use lambda_http::{Body, LambdaEvent, service_fn};
+use serde_json::value::RawValue;
+use std::convert::Infallible;
+use std::env;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// What is kept of the platform's own limit, so that our 503 is sent rather than its 502.
+const PLATFORM_MARGIN: Duration = Duration::from_millis(250);
+
+/// Runs a provider's row as a Lambda function, for as long as the environment lives.
+pub fn run(provider: &'static Provider) -> Result<(), Error> {
+    log::set_level(env::var("HOOKGATE_LOG").ok().as_deref());
+    panic::set_hook(Box::new(|info| {
+        let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
+        log::panicked(file, line);
+    }));
+    // One call at a time needs one thread, and starting none saves the time to start it.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let gate = from_env(provider);
+        gate.warm_up().await;
+        let gate = &gate;
+        lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
+            let limit = remaining(event.context.deadline);
+            let reply = answer(gate, event.payload.get(), limit).await;
+            Ok::<_, Infallible>(response(&reply))
+        }))
+        .await
+    })
+}
+
+/// The gate that the environment describes.
+fn from_env(provider: &'static Provider) -> Gate {
+    let set = |name| env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
+    let aws = Arc::new(Aws::from_env());
+    let config = set("HOOKGATE_CONFIG").unwrap_or_else(|| "{}".to_owned());
+    let ttl = set("HOOKGATE_CONFIG_TTL");
+    let settings = Settings::new(provider, Source::of(&config), ttl.as_deref(), &aws);
+    let store: Box<dyn Store> = match set("QUEUE_URL") {
+        Some(url) => Box::new(Sqs::new(&aws, &url)),
+        None => {
+            log::environment("QUEUE_URL", "is not set: every event is answered 503");
+            Box::new(NoQueue)
+        }
+    };
+    let max_bytes = match set("QUEUE_MAX_BYTES").map(|bytes| bytes.parse()) {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(_)) => {
+            log::environment("QUEUE_MAX_BYTES", "is not a number; 262144 is used");
+            DEFAULT_MAX_BYTES
+        }
+        None => DEFAULT_MAX_BYTES,
+    };
+    Gate::new(provider, settings, Queue::new(store, max_bytes))
+}
+
+/// In place of a queue that nobody named.
+struct NoQueue;
+
+impl Store for NoQueue {
+    fn put<'a>(&'a self, _events: &'a [Envelope], _until: Instant) -> Putting<'a> {
+        Box::pin(async { Err(Fault::Queue("QUEUE_URL is not set")) })
+    }
+}
+
+/// Answers an event, whatever it is, and logs what an operator has to know.
+async fn answer(gate: &Gate, event: &str, limit: Duration) -> Reply {
+    let received = SystemTime::now();
+    let outcome = AssertUnwindSafe(async {
+        match Call::from_event(event) {
+            Ok(call) => gate.answer(&call, received, limit).await,
+            Err(fault) => faulty(fault),
+        }
+    });
+    let outcome = outcome.catch_unwind().await.unwrap_or_else(|_| faulty(Fault::Panic));
+    let provider = gate.provider().name;
+    match outcome.why {
+        Why::Failed(Failure::Refused(refused)) => log::refused(provider, &refused),
+        Why::Failed(Failure::Fault(fault)) => log::fault(provider, &fault),
+        Why::Queued(events) => log::queued(provider, events),
+        Why::Handshake | Why::Method | Why::TooLarge => {}
+    }
+    outcome.reply
+}
+
+fn faulty(fault: Fault) -> Outcome {
+    Outcome { reply: Reply::fault(), why: Why::Failed(Failure::Fault(fault)) }
+}
+
+/// What the platform leaves for a call whose deadline is in Unix milliseconds.
+fn remaining(deadline: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(deadline).saturating_sub(now).saturating_sub(PLATFORM_MARGIN)
+}
+
+fn response(reply: &Reply) -> ApiGatewayV2httpResponse {
+    let mut headers = HeaderMap::new();
+    for (name, value) in reply.headers() {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            headers.insert(HeaderName::from_static(name), value);
+        }
+    }
+    let mut response = ApiGatewayV2httpResponse::default();
+    response.status_code = i64::from(reply.status());
+    response.headers = headers;
+    response.body = Some(Body::Text(reply.body().to_owned()));
+    response
+}

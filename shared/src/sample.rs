@@ -1,0 +1,105 @@
+//! Signed samples: what a provider would send, signed by its own row.
+
+use crate::call::Call;
+use crate::error::Fault;
+use crate::provider::Provider;
+use crate::settings::Endpoint;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// A request on its way to being signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// `POST`
+    pub method: String,
+    /// Starts with `/`.
+    pub path: String,
+    /// Without `?`.
+    pub query: String,
+    /// In the order sent.
+    pub headers: Vec<(String, String)>,
+    /// The exact bytes.
+    pub body: Vec<u8>,
+    /// What the names of its own headers begin with, where a provider has several families.
+    pub family: Option<String>,
+}
+
+impl Draft {
+    /// Reads a sample file: request line, headers, an empty line, the body without the file's last newline.
+    pub fn parse(file: &str) -> Result<Draft, Fault> {
+        const BAD: Fault = Fault::Event("not a sample: request line, headers, an empty line, body");
+        let (head, body) = file.split_once("\n\n").ok_or(BAD)?;
+        let mut lines = head.lines();
+        let (method, target) = lines.next().and_then(|line| line.split_once(' ')).ok_or(BAD)?;
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let headers = lines
+            .map(|line| {
+                line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or(BAD)
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Draft {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers,
+            body: body.strip_suffix('\n').unwrap_or(body).into(),
+            family: None,
+        })
+    }
+
+    /// Sets a header, in place of one of that name.
+    pub fn set_header(&mut self, name: &str, value: &str) {
+        self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+        self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Adds a parameter to the query.
+    pub fn add_parameter(&mut self, name: &str, value: &str) {
+        if !self.query.is_empty() {
+            self.query.push('&');
+        }
+        let encode = |text| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        self.query.push_str(&format!("{}={}", encode(name), encode(value)));
+    }
+
+    /// The draft as a call.
+    pub fn call(&self) -> Call<'_> {
+        Call::new(&*self.method, &*self.path, &*self.query, self.headers.iter().cloned(), &*self.body)
+    }
+
+    /// Puts the texts of settings where the sample names them in braces (`{verify_token}`), in the query alone.
+    fn fill(&mut self, provider: &Provider, endpoint: &Endpoint) {
+        for setting in provider.settings {
+            let name = format!("{{{}}}", setting.name);
+            let secret = || endpoint.secrets(setting.name).ok()?.first().map(|secret| secret.expose());
+            if let Some(value) = endpoint.text(setting.name).or_else(secret) {
+                self.query =
+                    self.query.replace(&name, &utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
+                self.path = self.path.replace(&name, value);
+            }
+        }
+    }
+}
+
+/// A sample file, signed at a time in Unix seconds with the endpoint's first secret. One that lacks what the signature
+/// needs stays unsigned: a probe, which the provider does not sign either.
+pub fn signed(provider: &Provider, file: &str, endpoint: &Endpoint, now: i64) -> Result<Draft, Fault> {
+    let mut draft = Draft::parse(file)?;
+    draft.fill(provider, endpoint);
+    if draft.method == "POST" {
+        let families = provider.scheme.describe(endpoint).headers;
+        draft.family = family(&families, &draft).map(str::to_owned);
+        match provider.scheme.sign(&mut draft, endpoint, now) {
+            Err(Fault::Event(_)) | Ok(()) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(draft)
+}
+
+/// Of several headers for a signature, the one that shares the longest beginning with the sample's own headers.
+fn family<'f>(families: &'f [String], draft: &Draft) -> Option<&'f str> {
+    let shared =
+        |a: &str, b: &str| a.bytes().zip(b.bytes()).take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count();
+    let best = |family: &&String| draft.headers.iter().map(|(name, _)| shared(family, name)).max();
+    families.iter().max_by_key(best).map(String::as_str)
+}

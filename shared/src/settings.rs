@@ -1,0 +1,446 @@
+//! The settings document: what the operator gave, read leniently by a running function and strictly where a person is.
+//!
+//! A function never dies of a mistake in it. An endpoint without a usable value answers 503, all others go on, and what is
+//! wrong is said once in the log, by the setting's name.
+
+use crate::aws::Aws;
+use crate::call::Call;
+use crate::error::{Fault, Refused};
+use crate::log;
+use crate::provider::{Provider, Setting, Shape};
+use crate::secret::Secret;
+use serde_json::{Map, Value};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// Secrets below this length in bytes draw a warning.
+const SHORT: usize = 16;
+/// How long settings are used before they are read again, if `HOOKGATE_CONFIG_TTL` does not say.
+const TTL: Duration = Duration::from_secs(300);
+/// A check that fails under settings older than this has them read again early, at most once in as long.
+const EARLY: Duration = Duration::from_secs(30);
+/// A failed reading is not repeated sooner.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The settings of one endpoint. One call is checked against one endpoint.
+#[derive(Clone, Default)]
+pub struct Endpoint {
+    name: Option<String>,
+    secrets: BTreeMap<&'static str, Vec<Secret>>,
+    texts: BTreeMap<&'static str, String>,
+    objects: BTreeMap<&'static str, Value>,
+    fault: Option<Fault>,
+}
+
+impl Endpoint {
+    /// The name it is called by in the path, if it has one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// The usable values of a secret, at least one.
+    pub fn secrets(&self, name: &'static str) -> Result<&[Secret], Fault> {
+        match self.secrets.get(name) {
+            Some(secrets) if !secrets.is_empty() => Ok(secrets),
+            _ => Err(Fault::Setting(name)),
+        }
+    }
+
+    /// Whether a secret was given, usable or not.
+    pub fn has(&self, name: &str) -> bool {
+        self.secrets.contains_key(name)
+    }
+
+    /// A text.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.texts.get(name).map(String::as_str)
+    }
+
+    /// An object.
+    pub fn object(&self, name: &str) -> Option<&Value> {
+        self.objects.get(name)
+    }
+
+    /// Why calls to it cannot be served, if so.
+    pub fn usable(&self) -> Result<(), Fault> {
+        self.fault.map_or(Ok(()), Err)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// Something wrong with one setting.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// The setting.
+    pub setting: Cow<'static, str>,
+    /// What is wrong with it.
+    pub what: &'static str,
+    /// How much it matters.
+    pub weight: Weight,
+}
+
+/// How much a flaw matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// The endpoint cannot be served.
+    Fatal,
+    /// A mistake of whoever wrote it; a running function gets along.
+    Mistake,
+    /// It works, and could be better.
+    Advice,
+}
+
+impl Flaw {
+    /// A flaw that keeps the endpoint from being served.
+    pub fn fatal(setting: &'static str, what: &'static str) -> Flaw {
+        Flaw { setting: setting.into(), what, weight: Weight::Fatal }
+    }
+
+    fn mistake(setting: impl Into<Cow<'static, str>>, what: &'static str) -> Flaw {
+        Flaw { setting: setting.into(), what, weight: Weight::Mistake }
+    }
+
+    fn advice(setting: &'static str, what: &'static str) -> Flaw {
+        Flaw { setting: setting.into(), what, weight: Weight::Advice }
+    }
+}
+
+/// A flaw with the endpoint it was found in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The endpoint's name, if it has one.
+    pub endpoint: Option<String>,
+    /// The flaw.
+    pub flaw: Flaw,
+}
+
+/// A settings document that has been read.
+#[derive(Debug, Clone, Default)]
+pub struct Document {
+    endpoints: Vec<Endpoint>,
+    problems: Vec<Problem>,
+}
+
+impl Document {
+    /// Reads a document for a provider. Only a text that is no JSON object is a fault; the rest becomes problems.
+    pub fn read(provider: &Provider, text: &str) -> Result<Document, Fault> {
+        let document: Map<String, Value> =
+            serde_json::from_str(text).map_err(|_| Fault::Settings("the document is not a JSON object"))?;
+        Ok(Document::of(provider, &document))
+    }
+
+    /// The document of an object that is already parsed.
+    pub fn of(provider: &Provider, document: &Map<String, Value>) -> Document {
+        let mut read = Document::default();
+        let common = document.iter().filter(|(name, _)| *name != "endpoints");
+        match document.get("endpoints") {
+            None => read.add(provider, None, common.collect()),
+            Some(Value::Object(endpoints)) if !endpoints.is_empty() => {
+                for (name, own) in endpoints {
+                    // What stands beside `endpoints` holds for each of them, unless it says otherwise itself.
+                    let mut values: BTreeMap<_, _> = common.clone().collect();
+                    match own {
+                        Value::Object(own) => values.extend(own),
+                        _ => {
+                            read.note(Some(name), Flaw::mistake("endpoints", "an endpoint must be an object"))
+                        }
+                    }
+                    if !is_endpoint_name(name) {
+                        let what = "an endpoint's name may have letters, digits, `-`, `_` and `.`";
+                        read.note(Some(name), Flaw::mistake("endpoints", what));
+                    }
+                    read.add(provider, Some(name.clone()), values);
+                }
+            }
+            Some(_) => {
+                read.note(None, Flaw::mistake("endpoints", "must be an object with at least one endpoint"));
+                read.add(provider, None, common.collect());
+            }
+        }
+        read
+    }
+
+    /// The endpoint that a call is for: the only one whatever the path says, or the one that the path ends with.
+    pub fn endpoint(&self, call: &Call<'_>) -> Result<&Endpoint, Refused> {
+        let name = call.last_segment();
+        match self.endpoints.as_slice() {
+            [only] if only.name.is_none() => Ok(only),
+            several => {
+                several.iter().find(|e| e.name.as_deref() == Some(name)).ok_or(Refused::UnknownEndpoint)
+            }
+        }
+    }
+
+    /// All endpoints.
+    pub fn endpoints(&self) -> &[Endpoint] {
+        &self.endpoints
+    }
+
+    /// What is wrong with it.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    fn note(&mut self, endpoint: Option<&String>, flaw: Flaw) {
+        self.problems.push(Problem { endpoint: endpoint.cloned(), flaw });
+    }
+
+    fn add(&mut self, provider: &Provider, name: Option<String>, values: BTreeMap<&String, &Value>) {
+        let mut endpoint = Endpoint { name, ..Endpoint::default() };
+        let mut flaws = Vec::new();
+        for setting in provider.settings {
+            let value = values.get(&setting.name.to_owned()).copied();
+            flaws.extend(endpoint.take(setting, value));
+        }
+        for unknown in values.keys().filter(|name| provider.settings.iter().all(|s| s.name != **name)) {
+            flaws.push(Flaw::mistake(printable(unknown), "is not a setting of this provider"));
+        }
+        flaws.extend(provider.scheme.flaws(&endpoint));
+        let fatal = flaws.iter().find(|flaw| flaw.weight == Weight::Fatal);
+        endpoint.fault = fatal.map(|flaw| {
+            let known = provider.settings.iter().find(|setting| setting.name == flaw.setting);
+            known.map_or(Fault::Settings(flaw.what), |setting| Fault::Setting(setting.name))
+        });
+        self.problems.extend(flaws.into_iter().map(|flaw| Problem { endpoint: endpoint.name.clone(), flaw }));
+        self.endpoints.push(endpoint);
+    }
+}
+
+impl Endpoint {
+    /// Takes over one setting and says what is wrong with it.
+    fn take(&mut self, setting: &Setting, value: Option<&Value>) -> Vec<Flaw> {
+        let name = setting.name;
+        let Some(value) = value.filter(|value| !value.is_null()) else {
+            return if setting.required { vec![Flaw::fatal(name, "is missing")] } else { Vec::new() };
+        };
+        let mut flaws = Vec::new();
+        match setting.shape {
+            Shape::Secret => {
+                let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                let mut usable = Vec::new();
+                for value in values {
+                    match text(value) {
+                        Some(text) if text.trim().is_empty() => flaws.push(Flaw::mistake(name, "is empty")),
+                        Some(text) => {
+                            if text.trim() != text {
+                                flaws.push(Flaw::mistake(name, "begins or ends with white space"));
+                            }
+                            if text.len() < SHORT {
+                                flaws.push(Flaw::advice(name, "is shorter than 16 bytes"));
+                            }
+                            usable.push(Secret::new(text));
+                        }
+                        None => flaws.push(Flaw::mistake(name, "must be a text or a list of texts")),
+                    }
+                }
+                if usable.is_empty() {
+                    // One that was given and is unusable never counts as left out, or a check would be skipped.
+                    flaws.push(Flaw::fatal(name, "has no usable value"));
+                }
+                self.secrets.insert(name, usable);
+            }
+            Shape::Text => match text(value) {
+                Some(text) if !text.trim().is_empty() => {
+                    self.texts.insert(name, text);
+                }
+                Some(_) => flaws.push(Flaw::fatal(name, "is empty")),
+                None => flaws.push(Flaw::fatal(name, "must be a text")),
+            },
+            Shape::Object => match value {
+                Value::Object(_) => {
+                    self.objects.insert(name, value.clone());
+                }
+                _ => flaws.push(Flaw::fatal(name, "must be an object")),
+            },
+        }
+        flaws
+    }
+}
+
+/// A text, or a whole number's digits.
+fn text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) if number.is_u64() || number.is_i64() => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn is_endpoint_name(name: &str) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    !name.is_empty() && name.len() <= 64 && name.bytes().all(legal)
+}
+
+/// The name of an unknown setting, unless it may be a value that was pasted into the wrong place.
+fn printable(name: &str) -> String {
+    let plain = name.len() <= 24 && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+    if plain { name.to_owned() } else { "(a name that looks like no setting's)".to_owned() }
+}
+
+/// Where a function's settings come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// The document itself.
+    Inline(String),
+    /// A parameter of Systems Manager, by its name.
+    Ssm(String),
+    /// A secret of Secrets Manager, by its name or ARN.
+    SecretsManager(String),
+}
+
+impl Source {
+    /// The source that `HOOKGATE_CONFIG` means.
+    pub fn of(config: &str) -> Source {
+        match config.split_once(':') {
+            Some(("ssm", name)) => Source::Ssm(name.to_owned()),
+            Some(("secretsmanager", name)) => Source::SecretsManager(name.to_owned()),
+            _ => Source::Inline(config.to_owned()),
+        }
+    }
+}
+
+/// A provider's settings, kept fresh.
+pub struct Settings {
+    provider: &'static Provider,
+    kind: Kind,
+}
+
+enum Kind {
+    Fixed(Result<Arc<Document>, Fault>),
+    Remote { source: Source, aws: Arc<Aws>, ttl: Duration, state: Mutex<State> },
+}
+
+#[derive(Default)]
+struct State {
+    document: Option<Arc<Document>>,
+    read: Option<Moment>,
+    tried: Option<Moment>,
+    tried_early: Option<Moment>,
+}
+
+/// A point in time by two clocks. An environment can be frozen between two calls, and which clock then stands still is
+/// the platform's affair: the one that ran further counts.
+#[derive(Clone, Copy)]
+struct Moment {
+    steady: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    fn now() -> Moment {
+        Moment { steady: Instant::now(), wall: SystemTime::now() }
+    }
+
+    fn age(self) -> Duration {
+        self.steady.elapsed().max(self.wall.elapsed().unwrap_or_default())
+    }
+}
+
+fn older(moment: Option<Moment>, than: Duration) -> bool {
+    moment.is_none_or(|moment| moment.age() >= than)
+}
+
+impl Settings {
+    /// Settings that never change.
+    pub fn fixed(provider: &'static Provider, document: Document) -> Settings {
+        Settings { provider, kind: Kind::Fixed(Ok(Arc::new(document))) }
+    }
+
+    /// Settings from a source; nothing is read yet. `ttl` is the value of `HOOKGATE_CONFIG_TTL`.
+    pub fn new(provider: &'static Provider, source: Source, ttl: Option<&str>, aws: &Arc<Aws>) -> Settings {
+        let kind = match source {
+            Source::Inline(text) => Kind::Fixed(Document::read(provider, &text).map(|document| {
+                report(provider, &document);
+                Arc::new(document)
+            })),
+            source => {
+                let ttl = ttl.and_then(|seconds| seconds.parse().ok()).map_or(TTL, Duration::from_secs);
+                let state = Mutex::default();
+                Kind::Remote { source, aws: aws.clone(), ttl: jittered(ttl), state }
+            }
+        };
+        Settings { provider, kind }
+    }
+
+    /// The settings in force. Reads them where they are too old; keeps the last good ones where that fails.
+    pub async fn current(&self) -> Result<Arc<Document>, Fault> {
+        let (ttl, state) = match &self.kind {
+            Kind::Fixed(document) => return document.clone(),
+            Kind::Remote { ttl, state, .. } => (*ttl, state),
+        };
+        let (document, due) = {
+            let state = lock(state);
+            let pause = if state.document.is_some() { EARLY.min(ttl) } else { PAUSE };
+            (state.document.clone(), older(state.read, ttl) && older(state.tried, pause))
+        };
+        if due && let Some(document) = self.read().await {
+            return Ok(document);
+        }
+        document.ok_or(Fault::Settings("could not be read from HOOKGATE_CONFIG"))
+    }
+
+    /// The settings read anew because a check failed under them, if they are old enough and were not just read so.
+    pub async fn early(&self) -> Option<Arc<Document>> {
+        let Kind::Remote { state, .. } = &self.kind else { return None };
+        {
+            let mut state = lock(state);
+            if !older(state.read, EARLY) || !older(state.tried_early, EARLY) {
+                return None;
+            }
+            state.tried_early = Some(Moment::now());
+        }
+        self.read().await
+    }
+
+    async fn read(&self) -> Option<Arc<Document>> {
+        let Kind::Remote { source, aws, state, .. } = &self.kind else { return None };
+        lock(state).tried = Some(Moment::now());
+        let text = match source {
+            Source::Inline(text) => Ok(text.clone()),
+            Source::Ssm(name) => aws.parameter(name).await,
+            Source::SecretsManager(name) => aws.secret(name).await,
+        };
+        match text.and_then(|text| Document::read(self.provider, &text)) {
+            Ok(document) => {
+                let document = Arc::new(document);
+                let mut state = lock(state);
+                if state.document.as_ref().is_none_or(|before| before.problems != document.problems) {
+                    report(self.provider, &document);
+                }
+                state.read = Some(Moment::now());
+                state.document = Some(document.clone());
+                Some(document)
+            }
+            Err(fault) => {
+                log::fault(self.provider.name, &fault);
+                None
+            }
+        }
+    }
+}
+
+fn report(provider: &Provider, document: &Document) {
+    for problem in &document.problems {
+        let endpoint = problem.endpoint.as_deref();
+        log::setting(provider.name, endpoint, &problem.flaw.setting, problem.flaw.what);
+    }
+}
+
+/// Up to a tenth less, so that many environments do not read at once.
+fn jittered(ttl: Duration) -> Duration {
+    let random = RandomState::new().build_hasher().finish() % 100;
+    ttl.saturating_sub(ttl / 1000 * u32::try_from(random).unwrap_or_default())
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}

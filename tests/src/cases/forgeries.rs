@@ -1,0 +1,276 @@
+//! Forgeries derived from every accepted vector: each changes one thing, and each must end in the one refusal.
+
+use super::support::{Answered, Bench, CLOCK, entry};
+use crate::event::Request;
+use crate::vector::{self, Decision, Vector};
+use serde_json::Value;
+use shared::gate::Why;
+use shared::provider::Provider;
+use shared::settings::Document;
+use shared::verify::Description;
+
+/// The least number of forgeries that each signed vector gives.
+const AT_LEAST: usize = 25;
+
+/// One changed request, or the same under other settings or at another time.
+struct Forgery {
+    what: String,
+    request: Request,
+    config: Value,
+    second: i64,
+}
+
+#[test]
+fn every_forgery_is_refused() {
+    let (mut vectors, mut forgeries) = (0, 0);
+    for entry in registry::ENTRIES {
+        for vector in vector::of(entry.provider.name) {
+            if vector.decision() != Decision::Accept {
+                continue;
+            }
+            let of_it = forge(entry.provider, &vector);
+            assert!(of_it.len() >= AT_LEAST, "{}: only {} forgeries", vector.id, of_it.len());
+            for forgery in &of_it {
+                let answered = Bench::new(entry.provider, &forgery.config).send_at(&forgery.request, forgery.second);
+                assert!(is_kept_out(&answered), "{}: {}: {answered:?}", vector.id, forgery.what);
+            }
+            vectors += 1;
+            forgeries += of_it.len();
+        }
+    }
+    assert!(vectors > 150, "only {vectors} accepted vectors");
+    println!("{forgeries} forgeries of {vectors} vectors refused");
+}
+
+/// Refused; or, where the change made a documented probe of it, answered as one. Nothing is in the queue either way.
+fn is_kept_out(answered: &Answered) -> bool {
+    answered.is_refused() || (answered.why == Why::Handshake && answered.events.is_empty())
+}
+
+fn forge(provider: &'static Provider, vector: &Vector) -> Vec<Forgery> {
+    let genuine = vector.request();
+    let config = vector.config();
+    let second = vector.clock.unwrap_or(CLOCK);
+    let document = Document::read(provider, &config.to_string()).unwrap();
+    let how = provider.scheme.describe(&document.endpoints()[0]);
+    let mut all = Vec::new();
+    let mut add = |what: &str, request: Request| {
+        if request != genuine {
+            all.push(Forgery { what: what.to_owned(), request, config: config.clone(), second });
+        }
+    };
+
+    if how.assurance.is_some_and(|assurance| assurance.covers_body()) {
+        of_body(&genuine, &mut add);
+    }
+    let without = |names: &[String]| {
+        let mut request = genuine.clone();
+        request.headers.retain(|(name, _)| !names.iter().any(|n| n.eq_ignore_ascii_case(name)));
+        request
+    };
+    add("no signature", without(&how.headers));
+    // Headers that a row names are ways to the same signature; those that settings name must each be there.
+    if provider.event_by_settings.is_some() {
+        for name in &how.headers {
+            add(&format!("no {name}"), without(std::slice::from_ref(name)));
+        }
+    }
+    for name in how.headers.iter().filter(|name| has(&genuine, name)) {
+        of_header(&genuine, name, &mut add);
+    }
+    for name in how.parameters.iter().filter(|name| genuine.query.contains(&format!("{name}="))) {
+        of_parameter(&genuine, name, &mut add);
+    }
+    if let Some(name) = &how.timestamp_header {
+        of_timestamp(&genuine, name, &mut add);
+    }
+    of_clock(&genuine, &config, second, &how, &mut all);
+    of_secrets(&genuine, provider, &config, second, &mut all);
+    all
+}
+
+fn of_body(genuine: &Request, add: &mut impl FnMut(&str, Request)) {
+    let len = genuine.body.len();
+    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
+        let mut request = genuine.clone();
+        change(&mut request.body);
+        request
+    };
+    for (what, place) in [("first", 0), ("middle", len / 2), ("last", len.saturating_sub(1))] {
+        if len > 0 {
+            add(&format!("a bit of the {what} byte"), changed(&|body| body[place] ^= 1));
+        }
+    }
+    add("a newline after it", changed(&|body| body.push(b'\n')));
+    add("a byte order mark before it", changed(&|body| drop(body.splice(0..0, *b"\xef\xbb\xbf"))));
+    add("the last byte gone", changed(&|body| body.truncate(len - 1)));
+    add("the body gone", changed(&|body| body.clear()));
+    add("the body twice", changed(&|body| body.extend_from_within(..)));
+    add("CRLF for LF", changed(&|body| {
+        let text = String::from_utf8_lossy(body).replace('\n', "\r\n");
+        *body = text.into_bytes();
+    }));
+    if let Ok(value) = serde_json::from_slice::<Value>(&genuine.body) {
+        add("the body serialised anew", changed(&|body| *body = value.to_string().into_bytes()));
+    }
+}
+
+fn of_header(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Request)) {
+    let value = get(genuine, name);
+    let with = |text: String| set(genuine, name, &text);
+    add("an empty signature", with(String::new()));
+    add("white space for a signature", with("  ".into()));
+    for place in [1, value.len() / 4, 10] {
+        add("another character", with(other_character(&value, value.len().saturating_sub(place + 1))));
+    }
+    for cut in [1, 2, 4, 32, 63] {
+        if cut < value.len() {
+            add("the end cut off", with(value[..value.len() - cut].into()));
+        }
+    }
+    for more in ["0", "00", "A", " x", "\u{e9}", "\u{1}", "\n"] {
+        add("something after it", with(format!("{value}{more}")));
+    }
+    for before in ["0", "x ", "sha256=", "v1=", "\u{feff}"] {
+        // A prefix of its own may stand there once: a second one must not.
+        add("something before it", with(format!("{before}{value}")));
+    }
+    add("upper case", with(value.to_uppercase()));
+    add("doubled", with(format!("{value}{value}")));
+    add("good, then bad", with(format!("{value},{}", other_character(&value, value.len() - 2))));
+    add("bad, then good", with(format!("{},{value}", other_character(&value, value.len() - 2))));
+    add("good twice", with(format!("{value},{value}")));
+    add("eight kilobytes", with(value.repeat(8192 / value.len() + 1)));
+    add("reversed", with(value.chars().rev().collect()));
+    if let Some((prefix, tag)) = value.rsplit_once('=').filter(|(_, tag)| tag.len() >= 40) {
+        add("the prefix in capitals", with(format!("{}={tag}", prefix.to_uppercase())));
+        add("another scheme's prefix", with(format!("v0x={tag}")));
+        add("no tag after the prefix", with(format!("{prefix}=")));
+    }
+    let tag = value.rsplit('=').find(|part| !part.is_empty()).unwrap_or_default();
+    if let Ok(bytes) = hex::decode(tag) {
+        let prefix = &value[..value.len() - tag.len()];
+        let encoded = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, bytes);
+        add("base64 for hex", with(format!("{prefix}{encoded}")));
+    }
+}
+
+fn of_parameter(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Request)) {
+    let all: Vec<&str> = genuine.query.split('&').collect();
+    let (ours, others): (Vec<&str>, Vec<&str>) =
+        all.iter().partition(|pair| pair.strip_prefix(name).is_some_and(|rest| rest.starts_with('=')));
+    let [pair] = ours.as_slice() else { panic!("not once in {}", genuine.query) };
+    let with = |pairs: &[String]| {
+        let others = others.iter().map(ToString::to_string);
+        Request { query: others.chain(pairs.iter().cloned()).collect::<Vec<_>>().join("&"), ..genuine.clone() }
+    };
+    let one = |pair: String| with(&[pair]);
+    add("no token", with(&[]));
+    add("another parameter", one(format!("x{pair}")));
+    add("another case", one(pair.to_uppercase()));
+    add("something after it", one(format!("{pair}x")));
+    add("a space after it", one(format!("{pair}+")));
+    add("the end cut off", one(pair[..pair.len() - 1].into()));
+    add("empty", one(format!("{name}=")));
+    add("no value", one(name.into()));
+    add("good twice", with(&[pair.to_string(), pair.to_string()]));
+    add("bad, then good", with(&[format!("{name}=bad"), pair.to_string()]));
+    add("good, then bad", with(&[pair.to_string(), format!("{name}=bad")]));
+    add("doubled", one(format!("{pair}{}", &pair[name.len() + 1..])));
+    add("in a header instead", set(&with(&[]), name, &pair[name.len() + 1..]));
+    for place in 1..=15 {
+        if place < pair.len() - name.len() - 1 {
+            add("another character", one(other_character(pair, pair.len() - place)));
+        }
+    }
+}
+
+fn of_timestamp(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Request)) {
+    let value = get(genuine, name);
+    let number: i64 = value.parse().expect("a genuine time");
+    let mut without = genuine.clone();
+    without.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+    add("no time", without);
+    let later = (number + 1).to_string();
+    let millis = format!("{value}000");
+    for other in [
+        later.as_str(), &millis, "", "abc", &format!("+{value}"), &format!(" {value} "), &format!("0{value}"),
+        &format!("{value}.0"), &format!("{value},{value}"), "1.7e9", "0x6b0a", "-1", "99999999999999999999",
+    ] {
+        add("another time", set(genuine, name, other));
+    }
+}
+
+fn of_clock(genuine: &Request, config: &Value, second: i64, how: &Description, all: &mut Vec<Forgery>) {
+    let Some(tolerance) = how.tolerance.and_then(|seconds| i64::try_from(seconds).ok()) else { return };
+    // Vectors are not all signed at their clock; far enough is outside for every one of them.
+    for shift in [2 * tolerance + 1, -2 * tolerance - 1, 86_400, -86_400, second - 1, -second] {
+        let what = format!("{shift} seconds away");
+        let second = (second + shift).max(0);
+        all.push(Forgery { what, request: genuine.clone(), config: config.clone(), second });
+    }
+}
+
+fn of_secrets(
+    genuine: &Request,
+    provider: &'static Provider,
+    config: &Value,
+    second: i64,
+    all: &mut Vec<Forgery>,
+) {
+    let mut add = |what: &str, config: Value| {
+        all.push(Forgery { what: what.to_owned(), request: genuine.clone(), config, second });
+    };
+    for setting in provider.settings.iter().filter(|s| s.shape == shared::provider::Shape::Secret) {
+        if config.get(setting.name).is_none() || setting.name == "verify_token" {
+            continue;
+        }
+        let mut other = config.clone();
+        other[setting.name] = "a throw-away secret of another account".into();
+        add("another secret", other);
+        let mut others = config.clone();
+        others[setting.name] = serde_json::json!(["a throw-away secret, old", "a throw-away secret, new"]);
+        add("other secrets", others);
+    }
+}
+
+fn has(request: &Request, name: &str) -> bool {
+    request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name))
+}
+
+fn get(request: &Request, name: &str) -> String {
+    request.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).expect("the header").1.clone()
+}
+
+fn set(request: &Request, name: &str, value: &str) -> Request {
+    let mut request = request.clone();
+    request.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
+    request.header(name, value)
+}
+
+/// The same with one character of the same class in place of another.
+fn other_character(text: &str, place: usize) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    let byte = &mut bytes[place];
+    *byte = match *byte {
+        b'0' => b'1',
+        b'a'..=b'e' | b'A'..=b'E' | b'1'..=b'8' => *byte + 1,
+        b'9' => b'8',
+        b'f' | b'F' => *byte - 1,
+        b'z' | b'Z' => *byte - 1,
+        b'g'..=b'y' | b'G'..=b'Y' => *byte + 1,
+        _ => b'0',
+    };
+    String::from_utf8(bytes).expect("text of ASCII")
+}
+
+#[test]
+fn an_uncovered_body_is_said_to_be_so() {
+    // A token says nothing about the body: another body under the same token is let in, and the envelope says `token`.
+    let provider = entry("telegram").provider;
+    let vector = vector::of("telegram").into_iter().find(|v| v.decision() == Decision::Accept).unwrap();
+    let request = Request { body: br#"{"update_id":1,"poll":{}}"#.to_vec(), ..vector.request() };
+    let answered = Bench::new(provider, &vector.config()).send(&request);
+    assert_eq!(answered.envelope()["assurance"], "token");
+    assert_eq!(answered.envelope()["idsource"], "header");
+}
