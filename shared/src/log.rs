@@ -3,13 +3,13 @@
 use crate::error::{Fault, Refused};
 use std::fmt::Display;
 use std::io::Write as _;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// The most lines about refused calls in one [`WINDOW`]; a flood of forged calls must not become a flood of lines.
-const REFUSED_LINES: u32 = 50;
-/// See [`REFUSED_LINES`].
+/// The most lines of one kind about calls in one [`WINDOW`]: a flood of calls must not become a flood of lines.
+const LINES: u32 = 50;
+/// See [`LINES`].
 const WINDOW: Duration = Duration::from_secs(10);
 
 const SILENT: u8 = 0;
@@ -18,12 +18,35 @@ const WARN: u8 = 2;
 const INFO: u8 = 3;
 
 static LEVEL: AtomicU8 = AtomicU8::new(WARN);
-static REFUSED: Mutex<Option<Refusals>> = Mutex::new(None);
+static REFUSED: Limit = Limit(Mutex::new(None));
+static FAULTS: Limit = Limit(Mutex::new(None));
 
-struct Refusals {
+/// Counts the lines of one kind.
+struct Limit(Mutex<Option<Count>>);
+
+struct Count {
     since: Instant,
     lines: u32,
     unsaid: u32,
+}
+
+impl Limit {
+    /// How many lines were left out before this one, or `None` if this one is to be left out too.
+    fn pass(&self) -> Option<u32> {
+        let mut guard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = guard.get_or_insert_with(|| Count { since: Instant::now(), lines: 0, unsaid: 0 });
+        let mut before = 0;
+        if count.since.elapsed() >= WINDOW {
+            before = count.unsaid;
+            *count = Count { since: Instant::now(), lines: 0, unsaid: 0 };
+        }
+        if count.lines >= LINES {
+            count.unsaid += 1;
+            return None;
+        }
+        count.lines += 1;
+        Some(before)
+    }
 }
 
 /// Sets the level by the value of `HOOKGATE_LOG`: `off`, `error`, `warn` (the default) or `info`.
@@ -39,39 +62,25 @@ pub fn set_level(level: Option<&str>) {
 
 /// A refused call.
 pub fn refused(provider: &str, reason: &Refused) {
-    if LEVEL.load(Ordering::Relaxed) < WARN {
+    of_call("warn", WARN, "refused", &REFUSED, provider, reason);
+}
+
+/// A fault of ours or of the operator's.
+pub fn fault(provider: &str, fault: &Fault) {
+    of_call("error", ERROR, "fault", &FAULTS, provider, fault);
+}
+
+fn of_call(name: &str, level: u8, what: &str, limit: &Limit, provider: &str, reason: &dyn Display) {
+    if LEVEL.load(Ordering::Relaxed) < level {
         return;
     }
-    let unsaid = {
-        let mut guard = REFUSED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let window = guard.get_or_insert_with(|| Refusals { since: Instant::now(), lines: 0, unsaid: 0 });
-        let mut unsaid = 0;
-        if window.since.elapsed() >= WINDOW {
-            unsaid = window.unsaid;
-            *window = Refusals { since: Instant::now(), lines: 0, unsaid: 0 };
-        }
-        if window.lines >= REFUSED_LINES {
-            window.unsaid += 1;
-            return;
-        }
-        window.lines += 1;
-        unsaid
-    };
-    let mut line = Line::new("warn", "refused", provider);
+    let Some(unsaid) = limit.pass() else { return };
+    let mut line = Line::new(name, what, provider);
     line.field("reason", reason);
     if unsaid > 0 {
         line.field("unsaid", &unsaid);
     }
     line.write();
-}
-
-/// A fault of ours or of the operator's.
-pub fn fault(provider: &str, fault: &Fault) {
-    if LEVEL.load(Ordering::Relaxed) >= ERROR {
-        let mut line = Line::new("error", "fault", provider);
-        line.field("reason", fault);
-        line.write();
-    }
 }
 
 /// Something wrong with a setting.

@@ -28,6 +28,10 @@ const MAX_ENTRIES: usize = 10;
 const MAX_BATCH: usize = 1_048_576;
 /// How long the first attempt may take.
 const FIRST_ATTEMPT: Duration = Duration::from_millis(600);
+/// A chunk above this many KiB may take longer: the smallest functions have a fourteenth of a core.
+const LIGHT_KIB: usize = 64;
+/// How much longer, for each KiB above.
+const PER_KIB: Duration = Duration::from_millis(2);
 /// The first pause between two attempts; it doubles.
 const PAUSE: Duration = Duration::from_millis(50);
 /// How many batches of one call are under way at once.
@@ -37,19 +41,29 @@ const SIDE_BY_SIDE: usize = 8;
 pub struct Sqs {
     aws: Arc<Aws>,
     url: String,
+    endpoint: Option<String>,
     client: Mutex<Client>,
 }
 
 /// Whether another attempt may help.
 enum Unsent {
+    /// On a fresh connection.
+    Reconnect(&'static str),
+    /// On the same one: SQS has answered.
     Again(&'static str),
     Never(&'static str),
 }
 
 impl Sqs {
-    /// The queue at a URL. Nothing is sent yet.
+    /// The queue at a URL, at the endpoint that the environment names or that of the region. Nothing is sent yet.
     pub fn new(aws: &Arc<Aws>, url: &str) -> Sqs {
-        Sqs { aws: aws.clone(), url: url.to_owned(), client: Mutex::new(client(aws)) }
+        Sqs::at(aws, url, Aws::endpoint_override("SQS"))
+    }
+
+    /// The queue at a URL and an endpoint (`http://127.0.0.1:4566`). Nothing is sent yet.
+    pub fn at(aws: &Arc<Aws>, url: &str, endpoint: Option<String>) -> Sqs {
+        let first = Mutex::new(client(aws, endpoint.as_deref()));
+        Sqs { aws: aws.clone(), url: url.to_owned(), endpoint, client: first }
     }
 
     fn is_fifo(&self) -> bool {
@@ -62,7 +76,8 @@ impl Sqs {
 
     /// A client whose connections are all new.
     fn reconnect(&self) {
-        *self.client.lock().unwrap_or_else(PoisonError::into_inner) = client(&self.aws);
+        *self.client.lock().unwrap_or_else(PoisonError::into_inner) =
+            client(&self.aws, self.endpoint.as_deref());
     }
 
     async fn put(&self, events: &[Envelope], until: Instant) -> Result<(), Fault> {
@@ -89,7 +104,9 @@ impl Sqs {
     /// Sends the events of one chunk until each is confirmed, nothing helps any more or the time is up.
     async fn send(&self, chunk: &[Envelope], until: Instant) -> Result<(), Fault> {
         let mut left: Vec<&Envelope> = chunk.iter().collect();
-        let (mut allowed, mut pause) = (FIRST_ATTEMPT, PAUSE);
+        let kib = chunk.iter().map(Envelope::size).sum::<usize>() / 1024;
+        let heavy = u32::try_from(kib.saturating_sub(LIGHT_KIB)).unwrap_or(u32::MAX);
+        let (mut allowed, mut pause) = (FIRST_ATTEMPT + PER_KIB * heavy, PAUSE);
         loop {
             let remaining = until.saturating_duration_since(Instant::now());
             if remaining.is_zero() {
@@ -100,9 +117,15 @@ impl Sqs {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(Unsent::Never(why))) => return Err(Fault::Queue(why)),
                 Ok(Err(Unsent::Again(why))) => why,
-                Err(_) => "no answer in time",
+                Ok(Err(Unsent::Reconnect(why))) => {
+                    self.reconnect();
+                    why
+                }
+                Err(_) => {
+                    self.reconnect();
+                    "no answer in time"
+                }
             };
-            self.reconnect();
             let remaining = until.saturating_duration_since(Instant::now());
             if remaining <= pause {
                 return Err(Fault::Queue(why));
@@ -126,7 +149,7 @@ impl Sqs {
                     place += 1;
                     match outcome {
                         None => return false,
-                        Some(Unsent::Again(why)) => again = Some(*why),
+                        Some(Unsent::Again(why) | Unsent::Reconnect(why)) => again = Some(*why),
                         Some(Unsent::Never(why)) => never = Some(*why),
                     }
                     true
@@ -209,7 +232,7 @@ impl Store for Sqs {
     }
 }
 
-fn client(aws: &Aws) -> Client {
+fn client(aws: &Aws, endpoint: Option<&str>) -> Client {
     let connector = aws.connector();
     let mut config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -219,7 +242,7 @@ fn client(aws: &Aws) -> Client {
         // Attempts and their time are this file's affair: the SDK knows nothing of a provider's deadline.
         .retry_config(RetryConfig::disabled())
         .timeout_config(TimeoutConfig::disabled());
-    config.set_endpoint_url(Aws::endpoint_override("SQS"));
+    config.set_endpoint_url(endpoint.map(str::to_owned));
     Client::from_conf(config.build())
 }
 
@@ -255,9 +278,9 @@ fn unsent<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> Unsent {
             SdkError::ConstructionFailure(_) => {
                 Unsent::Never("the request cannot be made: look at QUEUE_URL")
             }
-            SdkError::TimeoutError(_) => Unsent::Again("no answer in time"),
-            SdkError::DispatchFailure(_) => Unsent::Again("no connection"),
-            _ => Unsent::Again("an answer that is none"),
+            SdkError::TimeoutError(_) => Unsent::Reconnect("no answer in time"),
+            SdkError::DispatchFailure(_) => Unsent::Reconnect("no connection"),
+            _ => Unsent::Reconnect("an answer that is none"),
         };
     };
     let code = answer.err().code().unwrap_or_default();
