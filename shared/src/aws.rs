@@ -22,6 +22,7 @@ use serde_json::Value;
 use std::env;
 use std::fs;
 use std::time::{Duration, SystemTime};
+use zeroize::Zeroizing;
 
 /// The roots that AWS's endpoints are signed by: <https://www.amazontrust.com/repository/>. Reading the machine's store
 /// instead costs some 3.5 ms of every cold start.
@@ -78,14 +79,14 @@ impl Aws {
     }
 
     /// The value of a parameter of Systems Manager, decrypted.
-    pub async fn parameter(&self, name: &str) -> Result<String, Fault> {
+    pub async fn parameter(&self, name: &str) -> Result<Zeroizing<String>, Fault> {
         let request = serde_json::json!({ "Name": name, "WithDecryption": true });
         let answer = self.call("ssm", "SSM", "AmazonSSM.GetParameter", &request).await?;
         text_at(&answer, "/Parameter/Value").ok_or(Fault::Settings("the parameter has no value"))
     }
 
     /// The text of a secret of Secrets Manager.
-    pub async fn secret(&self, name: &str) -> Result<String, Fault> {
+    pub async fn secret(&self, name: &str) -> Result<Zeroizing<String>, Fault> {
         let request = serde_json::json!({ "SecretId": name });
         let answer =
             self.call("secretsmanager", "SECRETS_MANAGER", "secretsmanager.GetSecretValue", &request).await?;
@@ -169,8 +170,8 @@ fn domain(region: &str) -> &'static str {
     if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" }
 }
 
-fn text_at(answer: &Value, pointer: &str) -> Option<String> {
-    answer.pointer(pointer)?.as_str().map(str::to_owned)
+fn text_at(answer: &Value, pointer: &str) -> Option<Zeroizing<String>> {
+    answer.pointer(pointer)?.as_str().map(|text| Zeroizing::new(text.to_owned()))
 }
 
 /// What AWS means by an error, in words of ours: its own text repeats names of the account.

@@ -6,13 +6,17 @@ use crate::json::{self, Raw};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::borrow::Cow;
+use std::fmt;
 
 /// The largest body in bytes. The platform's own limit is on the whole event, 6,291,456 bytes.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 pub const MAX_BODY: usize = 6_291_456;
 
+/// The most headers that are looked at. AWS lets some 10 KB of them through, and no provider sends fifty.
+const MAX_HEADERS: usize = 500;
+
 /// A call as the provider sent it. Nothing in it has been checked.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Call<'e> {
     /// `POST`
     pub method: Cow<'e, str>,
@@ -25,6 +29,13 @@ pub struct Call<'e> {
     stage: Cow<'e, str>,
     headers: Vec<(Cow<'e, str>, Cow<'e, str>)>,
     body: Option<Cow<'e, [u8]>>,
+}
+
+impl fmt::Debug for Call<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Query, headers and body hold tokens and a consumer's data.
+        f.debug_struct("Call").field("method", &self.method).finish_non_exhaustive()
+    }
 }
 
 impl<'e> Call<'e> {
@@ -111,12 +122,14 @@ impl<'e> Call<'e> {
         } else {
             name
         };
+        let is_full = self.headers.len() >= MAX_HEADERS;
         match self.headers.iter_mut().find(|(n, _)| *n == name) {
             Some((_, before)) => {
                 let joined = before.to_mut();
                 joined.push(',');
                 joined.push_str(&value);
             }
+            None if is_full => {}
             None => self.headers.push((name, value)),
         }
     }

@@ -92,6 +92,17 @@ struct Signature<'s> {
 }
 
 impl Signature<'_> {
+    /// Whether the id holds a text that separates it from what is signed beside it: then the same signature would do for
+    /// another id and another body.
+    fn id_is_ambiguous(&self, call: &Call<'_>) -> bool {
+        let id = self.id_header.as_deref().and_then(|name| call.header(name)).unwrap_or_default();
+        let words = self.rule.signed.as_deref().unwrap_or_default();
+        words.windows(2).any(|pair| match pair {
+            ["id", text] | [text, "id"] => id.contains(text),
+            _ => false,
+        })
+    }
+
     fn with<R>(&self, run: impl FnOnce(&Mac<'_>) -> R) -> R {
         let signed: Vec<Part<'_>> = match &self.rule.signed {
             None => vec![Part::Body],
@@ -136,13 +147,16 @@ impl<'s> Defences<'s> {
     fn of(endpoint: &'s Endpoint) -> Result<Defences<'s>, Flaw> {
         let signature = match (endpoint.has("secret"), endpoint.object("signature")) {
             (false, None) => None,
-            (true, Some(rule)) => Some(Signature::of(rule)?),
+            (true, Some(rule)) => Some(Signature::of(rule, endpoint.text("url").is_some())?),
             (true, None) => return Err(Flaw::fatal("signature", "is missing, and `secret` is there")),
             (false, Some(_)) => return Err(Flaw::fatal("secret", "is missing, and `signature` is there")),
         };
         let places = (endpoint.text("token_header"), endpoint.text("token_query"));
         let token = match (endpoint.has("token"), places) {
             (false, (None, None)) => None,
+            (true, (Some(name), None)) if !is_token(name) => {
+                return Err(Flaw::fatal("token_header", "is no name of a header"));
+            }
             (true, (Some(name), None)) => Some((true, Cow::Owned(name.to_ascii_lowercase()))),
             (true, (None, Some(name))) => Some((false, Cow::Borrowed(name))),
             (true, _) => return Err(Flaw::fatal("token", "needs one of `token_header` and `token_query`")),
@@ -189,20 +203,36 @@ impl<'s> Defences<'s> {
 }
 
 impl<'s> Signature<'s> {
-    fn of(rule: &'s serde_json::Value) -> Result<Signature<'s>, Flaw> {
+    fn of(rule: &'s serde_json::Value, has_url: bool) -> Result<Signature<'s>, Flaw> {
         let flaw = |what| Flaw::fatal("signature", what);
         let rule = SignatureRule::deserialize(rule)
             .map_err(|_| flaw("has a member that is unknown or of the wrong kind; `header` must be there"))?;
         let lower = |name: Option<&str>| name.map(str::to_ascii_lowercase);
         let signed = |word: &str| rule.signed.as_ref().map_or(word == "body", |words| words.contains(&word));
-        if rule.header.trim().is_empty() {
-            return Err(flaw("`header` is empty"));
-        }
         if !signed("body") {
             return Err(flaw("`signed` must name `body`, or anything could be sent under an old signature"));
         }
         if signed("timestamp") != rule.timestamp_header.is_some() {
             return Err(flaw("`timestamp` in `signed` and `timestamp_header` need each other"));
+        }
+        if signed("url") && !has_url {
+            return Err(flaw(
+                "`url` in `signed` needs the setting `url`, or a caller could move text between the two",
+            ));
+        }
+        let words = rule.signed.as_deref().unwrap_or(&["body"]);
+        let is_literal = |word: &str| !["body", "timestamp", "id", "url"].contains(&word);
+        if words.windows(2).any(
+            |pair| matches!(pair, [a, b] if (*a == "id" && !is_literal(b)) || (*b == "id" && !is_literal(a))),
+        ) {
+            return Err(flaw("`id` in `signed` needs a fixed text between it and what stands beside it"));
+        }
+        if [Some(rule.header), rule.timestamp_header, rule.id_header]
+            .into_iter()
+            .flatten()
+            .any(|name| !is_token(name))
+        {
+            return Err(flaw("has the name of a header that can be none"));
         }
         if signed("id") != rule.id_header.is_some() {
             return Err(flaw("`id` in `signed` and `id_header` need each other"));
@@ -234,6 +264,9 @@ impl Scheme for Declared {
             passed(check_basic(call, basic.username, basic.password)?);
         }
         if let Some(signature) = &defences.signature {
+            if signature.id_is_ambiguous(call) {
+                return Err(Refused::Malformed("id").into());
+            }
             passed(signature.with(|mac| mac.check(call, body, endpoint, now))?);
         }
         strongest.ok_or(Failure::Refused(Refused::Missing("a check")))
@@ -299,7 +332,9 @@ impl Scheme for Declared {
                 Some(name) if defences.credentials().contains(&name.to_ascii_lowercase().as_str()) => {
                     return flaw("must not take anything from a header with a credential");
                 }
-                Some("") => return flaw("`header:` needs a name after it"),
+                Some(name) if !is_token(name) => {
+                    return flaw("`header:` needs the name of a header after it");
+                }
                 None if !place.starts_with('/') => {
                     return flaw("needs pointers (`/order/id`) or `header:NAME`");
                 }
@@ -310,10 +345,18 @@ impl Scheme for Declared {
     }
 }
 
+/// Whether a text can be the name of a header (RFC 9110).
+fn is_token(name: &str) -> bool {
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
 /// The event that the setting `event` lays out; what it leaves out is as in the row.
 pub fn event(row: &Event<'static>, endpoint: &Endpoint, build: &mut dyn FnMut(&Event<'_>)) {
     let rule =
         endpoint.object("event").and_then(|rule| EventRule::deserialize(rule).ok()).unwrap_or_default();
+    let signed_id = endpoint.object("signature").and_then(|rule| SignatureRule::deserialize(rule).ok());
+    let signed_id = signed_id.and_then(|rule| rule.id_header.map(str::to_ascii_lowercase));
     let lower = |place: Option<&str>| {
         Some(match place?.strip_prefix("header:") {
             Some(name) => (true, name.to_ascii_lowercase()),
@@ -322,9 +365,11 @@ pub fn event(row: &Event<'static>, endpoint: &Endpoint, build: &mut dyn FnMut(&E
     };
     let places = [rule.kind, rule.id, rule.time, rule.subject, rule.partitionkey].map(lower);
     let fields = places.each_ref().map(|place| {
-        place
-            .as_ref()
-            .map(|(in_header, name)| if *in_header { Field::Header(name) } else { Field::Body(name) })
+        place.as_ref().map(|(in_header, name)| match in_header {
+            true if signed_id.as_deref() == Some(name.as_str()) => Field::SignedHeader(name),
+            true => Field::Header(name),
+            false => Field::Body(name),
+        })
     });
     let [kind, id, time, subject, partition] = fields.each_ref().map(Option::as_slice);
     let times: Vec<Time<'_>> = time.iter().map(|field| Time::Any(*field)).collect();
@@ -341,15 +386,18 @@ pub fn event(row: &Event<'static>, endpoint: &Endpoint, build: &mut dyn FnMut(&E
     });
 }
 
-/// JSON, form, XML or bytes, as the header `content-type` says; without one, JSON where the body looks like it.
-pub fn format<'b>(body: &'b [u8], content_type: &str) -> Result<Content<'b>, Unreadable> {
-    let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let looks_like_json = matches!(body.trim_ascii_start().first(), Some(b'{' | b'['));
-    match essence.rsplit(['/', '+']).next().unwrap_or_default() {
-        "json" => json::body(body).map(Content::Json),
-        "" if looks_like_json => json::body(body).map(Content::Json),
-        "x-www-form-urlencoded" => form::body(body).map(Content::Json),
-        "xml" => xml::body(body).map(Content::Json),
+/// JSON, XML, a form or bytes. Which of them it is shows in the body, which may be signed; the header `content-type`, which
+/// never is, is not asked, or a call could be sent again as an event of another kind.
+pub fn format<'b>(body: &'b [u8], _content_type: &str) -> Result<Content<'b>, Unreadable> {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
+    let is_form = || text.contains(&b'=') && text.iter().all(|byte| byte.is_ascii_graphic());
+    match text.first() {
+        Some(b'{' | b'[') => json::body(body).map(Content::Json),
+        Some(b'<') => xml::body(body).map(Content::Json),
+        Some(b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') if json::body(body).is_ok() => {
+            json::body(body).map(Content::Json)
+        }
+        Some(_) if is_form() => form::body(text).map(Content::Json),
         _ => Ok(Content::Bytes),
     }
 }

@@ -3,10 +3,10 @@
 //! `docs/envelope.md` is the contract. Architecture invariant: a verified call always gives at least one envelope,
 //! whatever its body holds.
 
-use crate::call::Call;
 use crate::crypto;
 use crate::error::Unreadable;
-use crate::json::{self, Raw};
+use crate::json::{self, Node, Raw};
+use crate::log;
 use crate::provider::{Content, Event, Field, Provider, Split, Time, Ways};
 use crate::verify::{Assurance, Verified};
 use aws_smithy_types::DateTime;
@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::borrow::Cow;
 use std::collections::HashMap;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 /// The version of the envelope's contract.
 pub const ENVELOPE_VERSION: &str = "1.0";
@@ -28,10 +28,12 @@ const UNREADABLE: &str = "unreadable";
 /// The most that the events of one call may come to, in bytes. What repeats around each item could make a small body
 /// large beyond the function's memory.
 const MAX_CUT: usize = 32 * 1024 * 1024;
+/// What an event takes beside its data, in bytes.
+const PER_EVENT: usize = 2048;
 const JSON_TYPE: &str = "application/json";
 
 /// One event, ready for the queue. It can be made only from a verified call.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     text: String,
     id: String,
@@ -64,6 +66,13 @@ impl IdSource {
             IdSource::Header => "header",
             IdSource::Digest => "digest",
         }
+    }
+}
+
+impl fmt::Debug for Envelope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The data is the consumer's.
+        f.debug_struct("Envelope").field("type", &self.kind).field("id", &self.id).finish_non_exhaustive()
     }
 }
 
@@ -121,30 +130,39 @@ impl Envelope {
 }
 
 /// The envelopes of a verified call, received at a time in Unix milliseconds.
-pub fn envelopes(provider: &'static Provider, verified: &Verified<'_>, received: i64) -> Vec<Envelope> {
+pub fn envelopes(verified: &Verified<'_>, received: i64) -> Vec<Envelope> {
+    let provider = verified.provider();
     let mut envelopes = Vec::new();
     let mut build = |event: &Event<'_>| {
         envelopes = Builder { provider, event, verified, received }.envelopes();
     };
-    match provider.event_by_settings {
-        None => build(&provider.event),
-        Some(by_settings) => by_settings(&provider.event, verified.endpoint, &mut build),
+    if let Some(by_settings) = provider.event_by_settings {
+        by_settings(&provider.event, verified.endpoint(), &mut build);
+    }
+    if envelopes.is_empty() {
+        envelopes = Builder { provider, event: &provider.event, verified, received }.envelopes();
     }
     envelopes
 }
 
 /// One event as it stands in the call.
-struct Item<'t> {
+struct Item<'n, 't> {
     /// The whole body.
-    body: Raw<'t>,
+    body: &'n Node<'t>,
     /// The entry around the item.
-    entry: Option<Raw<'t>>,
+    entry: Option<&'n Node<'t>>,
     /// The name of the array it stands in.
     array: Option<&'static str>,
-    /// The item itself.
-    value: Raw<'t>,
+    /// The item itself, where it is neither the body nor the entry.
+    value: Option<Node<'t>>,
     /// What the consumer gets: the body with this item alone in it.
     data: Cow<'t, str>,
+}
+
+impl<'t> Item<'_, 't> {
+    fn value(&self) -> &Node<'t> {
+        self.value.as_ref().or(self.entry).unwrap_or(self.body)
+    }
 }
 
 struct Builder<'b> {
@@ -156,35 +174,43 @@ struct Builder<'b> {
 
 impl Builder<'_> {
     fn envelopes(&self) -> Vec<Envelope> {
-        let content_type = self.verified.call.header("content-type").unwrap_or_default();
-        let digest = crypto::sha256_hex(&[self.verified.body]);
-        match (self.provider.format)(self.verified.body, content_type) {
-            Ok(Content::Bytes) => vec![self.opaque(None, &digest)],
-            Ok(Content::Json(text)) => {
-                self.of_json(&text, &digest).unwrap_or_else(|_| vec![self.opaque(Some(UNREADABLE), &digest)])
-            }
-            Err(_) => vec![self.opaque(Some(UNREADABLE), &digest)],
-        }
+        let content_type = self.verified.call().header("content-type").unwrap_or_default();
+        let digest = crypto::sha256_hex(&[self.verified.body()]);
+        let read = match (self.provider.format)(self.verified.body(), content_type) {
+            Ok(Content::Bytes) => return vec![self.opaque(None, &digest)],
+            Ok(Content::Json(text)) => self.of_json(&text, &digest),
+            Err(unreadable) => Err(unreadable),
+        };
+        read.unwrap_or_else(|unreadable| {
+            log::unreadable(self.provider.name, unreadable);
+            vec![self.opaque(Some(UNREADABLE), &digest)]
+        })
     }
 
     fn of_json(&self, text: &str, call_digest: &str) -> Result<Vec<Envelope>, Unreadable> {
-        let items = match self.event.split {
+        let body = Node::new(text);
+        let mut seen = HashMap::new();
+        let mut envelopes = Vec::new();
+        let mut add = |item: &Item<'_, '_>| {
+            envelopes.push(self.of_item(item, call_digest, &mut seen)?);
+            Ok(())
+        };
+        match self.event.split {
             Split::One => {
                 // A row that names members of its events gets objects; anything else is no event of its provider.
                 if self.provider.event_by_settings.is_none() {
-                    json::members(text)?;
+                    body.members()?;
                 }
-                vec![Item { body: text, entry: None, array: None, value: text, data: text.into() }]
+                add(&Item { body: &body, entry: None, array: None, value: None, data: text.into() })?;
             }
-            Split::Entries { entries, items } => split(text, entries, items)?,
-        };
-        let mut seen = HashMap::new();
-        items.iter().map(|item| self.of_item(item, call_digest, &mut seen)).collect()
+            Split::Entries { entries, items } => split(&body, entries, items, &mut add)?,
+        }
+        Ok(envelopes)
     }
 
     fn of_item(
         &self,
-        item: &Item<'_>,
+        item: &Item<'_, '_>,
         call_digest: &str,
         seen: &mut HashMap<String, u32>,
     ) -> Result<Envelope, Unreadable> {
@@ -218,7 +244,7 @@ impl Builder<'_> {
     fn opaque(&self, kind: Option<&str>, call_digest: &str) -> Envelope {
         // Without an item no way can end in an unreadable body.
         let way = |ways, joint| self.way(ways, None, joint).ok().flatten();
-        let found = way(self.event.kind, ".").map(|(kind, _)| dotted(&kind));
+        let found = way(self.event.kind, ".").map(|(kind, _)| dotted(&kind)).filter(|kind| !kind.is_empty());
         let (id, id_source) = match way(self.event.id, ":") {
             Some((id, from_header)) => (id, self.id_source(from_header)),
             None => (call_digest.to_owned(), IdSource::Digest),
@@ -233,14 +259,14 @@ impl Builder<'_> {
             partition: way(self.event.partition, ":").map(|(text, _)| text).or_else(|| account.clone()),
             account,
         };
-        let content_type = self.verified.call.header("content-type").filter(|text| is_content_type(text));
-        let data = json::string(&BASE64_STANDARD.encode(self.verified.body));
+        let content_type = self.verified.call().header("content-type").filter(|text| is_content_type(text));
+        let data = json::string(&BASE64_STANDARD.encode(self.verified.body()));
         let content_type = content_type.unwrap_or("application/octet-stream");
         self.envelope(facts, content_type, "data_base64", &data, call_digest)
     }
 
     fn id_source(&self, from_header: bool) -> IdSource {
-        if from_header || !self.verified.assurance.covers_body() {
+        if from_header || !self.verified.assurance().covers_body() {
             IdSource::Header
         } else {
             IdSource::Signed
@@ -251,7 +277,7 @@ impl Builder<'_> {
     fn way(
         &self,
         ways: Ways<'_>,
-        item: Option<&Item<'_>>,
+        item: Option<&Item<'_, '_>>,
         joint: &str,
     ) -> Result<Option<(String, bool)>, Unreadable> {
         'ways: for way in ways {
@@ -278,38 +304,39 @@ impl Builder<'_> {
         Ok(None)
     }
 
-    fn field<'i>(
+    fn field<'t>(
         &self,
         field: &Field<'_>,
-        item: Option<&'i Item<'_>>,
-    ) -> Result<Option<Cow<'i, str>>, Unreadable>
-    where
-        Self: 'i,
-    {
-        let call: &Call<'_> = self.verified.call;
-        let at = |value: Option<Raw<'i>>, pointer: &str| match value {
-            Some(value) => Ok(json::at(value, pointer)?.and_then(json::scalar)),
+        item: Option<&Item<'_, 't>>,
+    ) -> Result<Option<Cow<'t, str>>, Unreadable> {
+        let at = |node: Option<&Node<'t>>, pointer: &str| match node {
+            Some(node) => Ok(node.at(pointer)?.and_then(json::scalar)),
             None => Ok(None),
         };
         let text = match *field {
-            Field::Header(name) => call.header(name).map(|text| Cow::Owned(text.to_owned())),
+            Field::Header(name) | Field::SignedHeader(name) => {
+                self.verified.call().header(name).map(|text| Cow::Owned(text.to_owned()))
+            }
             Field::Body(pointer) => at(item.map(|item| item.body), pointer)?,
             Field::Entry(pointer) => at(item.and_then(|item| item.entry), pointer)?,
-            Field::Item(pointer) => at(item.map(|item| item.value), pointer)?,
+            Field::Item(pointer) => at(item.map(Item::value), pointer)?,
             Field::ArrayName => item.and_then(|item| item.array).map(Cow::Borrowed),
             Field::NameBeside(others) => beside(item, others)?.map(|(name, _)| name),
-            Field::Beside(others, pointer) => at(beside(item, others)?.map(|(_, value)| value), pointer)?,
+            Field::Beside(others, pointer) => match beside(item, others)? {
+                Some((_, value)) => json::at(value, pointer)?.and_then(json::scalar),
+                None => None,
+            },
             Field::Word(text) => Some(Cow::Owned(text.to_owned())),
             Field::Maybe(field) | Field::Where(field, _) => self.field(field, item)?,
         };
         Ok(text.filter(|text| !text.is_empty() && text.len() <= MAX_FIELD))
     }
 
-    fn time(&self, item: &Item<'_>) -> Result<Option<String>, Unreadable> {
+    fn time(&self, item: &Item<'_, '_>) -> Result<Option<String>, Unreadable> {
         for time in self.event.time {
             let found = match time {
                 Time::Signed => {
-                    self.verified.signed_time.and_then(|seconds| rfc3339(seconds.checked_mul(1000)?))
+                    self.verified.signed_time().and_then(|seconds| rfc3339(seconds.checked_mul(1000)?))
                 }
                 Time::Seconds(field) => self.field(field, Some(item))?.and_then(|text| unix(&text, 1000)),
                 Time::Millis(field) => self.field(field, Some(item))?.and_then(|text| unix(&text, 1)),
@@ -336,7 +363,8 @@ impl Builder<'_> {
         data: &str,
         call_digest: &str,
     ) -> Envelope {
-        let Verified { call, endpoint, assurance, .. } = self.verified;
+        let (call, endpoint) = (self.verified.call(), self.verified.endpoint());
+        let assurance = self.verified.assurance();
         let source = match endpoint.name() {
             None => format!("/hookgate/{}", self.provider.name),
             Some(name) => format!("/hookgate/{}/{name}", self.provider.name),
@@ -367,14 +395,14 @@ impl Builder<'_> {
         put("idsource", Some(facts.id_source.name()));
         put("receivedtime", rfc3339(self.received).as_deref());
         put("calldigest", Some(call_digest));
-        put("deliveryid", header(self.event.delivery));
+        put("deliveryid", self.event.delivery.iter().find_map(|name| header(Some(name))));
         put("partitionkey", facts.partition.as_deref());
         put("headers", self.headers().as_deref());
         put("envelopeversion", Some(ENVELOPE_VERSION));
         if let Some(attempt) = attempt.and_then(|digits| digits.parse::<u32>().ok()) {
             let _ = write!(text, r#","attempt":{attempt}"#);
         }
-        if !self.verified.body.is_empty() {
+        if !self.verified.body().is_empty() {
             let _ = write!(text, r#","{data_name}":{data}"#);
         }
         text.push('}');
@@ -384,7 +412,7 @@ impl Builder<'_> {
             kind,
             source,
             provider: self.provider.name,
-            assurance: *assurance,
+            assurance,
             content_type: content_type.to_owned(),
             id_source: facts.id_source,
             call_digest: call_digest.to_owned(),
@@ -395,7 +423,7 @@ impl Builder<'_> {
     /// The headers that the consumer may see, as a JSON object. CloudEvents knows no attribute that is an object, so it
     /// travels as text.
     fn headers(&self) -> Option<String> {
-        let call = self.verified.call;
+        let call = self.verified.call();
         let found = self.event.headers.iter().filter_map(|name| Some((name, call.header(name)?)));
         let members: Vec<String> = found
             .filter(|(_, value)| value.len() <= MAX_FIELD)
@@ -415,75 +443,73 @@ struct Facts<'f> {
     partition: Option<String>,
 }
 
-/// Cuts a body into its items. An entry without items is an item; a body without entries is one too.
+/// Cuts a body into its items and hands them over in order. An entry without items is an item; a body without entries is
+/// one too.
 fn split<'t>(
-    body: Raw<'t>,
+    body: &Node<'t>,
     entries: &'static str,
     arrays: &'static [&'static str],
-) -> Result<Vec<Item<'t>>, Unreadable> {
-    let whole = json::members(body)?;
-    let list = match json::member(&whole, entries)? {
+    add: &mut dyn FnMut(&Item<'_, 't>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    let whole = body.members()?;
+    let list = match json::member(whole, entries)? {
         Some(list) if list.starts_with('[') => json::elements(list)?,
         _ => Vec::new(),
     };
-    let mut items = Vec::new();
+    if list.is_empty() {
+        return add(&Item { body, entry: None, array: None, value: None, data: body.raw().into() });
+    }
     let mut total = 0_usize;
-    let mut count = |data: &str| {
-        total += data.len() + size_of::<Envelope>();
-        if total > MAX_CUT { Err(Unreadable("too many events in one call")) } else { Ok(()) }
+    let mut add = |item: &Item<'_, 't>| {
+        total += item.data.len() + PER_EVENT;
+        if total > MAX_CUT { Err(Unreadable("too many events in one call")) } else { add(item) }
     };
     for entry in list {
-        let members = json::members(entry)?;
-        let alone = |entry: &str| with_member(&whole, entries, &format!("[{entry}]"), &[]);
-        let before = items.len();
-        for (i, array) in arrays.iter().enumerate() {
-            let Some(list) = json::member(&members, array)?.filter(|list| list.starts_with('[')) else {
+        let node = Node::new(entry);
+        let members = node.members()?;
+        let alone = |entry: &str| with_member(whole, entries, &format!("[{entry}]"), &[]);
+        let mut found = false;
+        for array in arrays {
+            let Some(list) = json::member(members, array)?.filter(|list| list.starts_with('[')) else {
                 continue;
             };
-            // The arrays of the other events stay out of this one.
-            let others: Vec<&str> =
-                arrays.iter().enumerate().filter(|(j, _)| *j != i).map(|(_, other)| *other).collect();
             for value in json::elements(list)? {
-                let entry_of_it = with_member(&members, array, &format!("[{value}]"), &others);
-                let data = alone(&entry_of_it);
-                count(&data)?;
-                items.push(Item { body, entry: Some(entry), array: Some(array), value, data: data.into() });
+                found = true;
+                // The arrays of the other events stay out of this one.
+                let data = alone(&with_member(members, array, &format!("[{value}]"), arrays));
+                let value = Some(Node::new(value));
+                add(&Item { body, entry: Some(&node), array: Some(array), value, data: data.into() })?;
             }
         }
-        if items.len() == before {
+        if !found {
             let data = alone(entry);
-            count(&data)?;
-            items.push(Item { body, entry: Some(entry), array: None, value: entry, data: data.into() });
+            add(&Item { body, entry: Some(&node), array: None, value: None, data: data.into() })?;
         }
     }
-    if items.is_empty() {
-        items.push(Item { body, entry: None, array: None, value: body, data: body.into() });
-    }
-    Ok(items)
+    Ok(())
 }
 
-/// An object with one member's value replaced and some members left out; everything else byte for byte.
-fn with_member(members: &[(Cow<'_, str>, Raw<'_>)], name: &str, value: &str, without: &[&str]) -> String {
-    let kept = members.iter().filter(|(n, _)| !without.contains(&n.as_ref()));
-    let texts: Vec<String> = kept
-        .map(|(n, old)| format!("{}:{}", json::string(n), if n == name { value } else { *old }))
-        .collect();
-    format!("{{{}}}", texts.join(","))
+/// An object with one member's value replaced and other arrays of some names left out; everything else byte for byte.
+fn with_member(members: &json::Members<'_>, name: &str, value: &str, without: &[&str]) -> String {
+    let is_left_out = |n: &str, old: &str| n != name && old.starts_with('[') && without.contains(&n);
+    let mut object = String::with_capacity(value.len() + 256);
+    for (n, old) in members.iter().filter(|(n, old)| !is_left_out(n, old)) {
+        object.push(if object.is_empty() { '{' } else { ',' });
+        object.push_str(&json::string(n));
+        object.push(':');
+        object.push_str(if n == name { value } else { old });
+    }
+    object.push('}');
+    object
 }
 
 /// A digest of an item and of the scalars around it, in an order that does not depend on the sender's.
-fn item_digest(item: &Item<'_>) -> Result<String, Unreadable> {
+fn item_digest(item: &Item<'_, '_>) -> Result<String, Unreadable> {
+    let value = item.value();
     let mut around = Vec::new();
-    if item.array.is_some() || item.entry.is_some() {
-        for object in [Some(item.body), item.entry.filter(|entry| *entry != item.value)].into_iter().flatten()
-        {
-            let members = json::members(object)?.into_iter();
-            let scalars = members.filter(|(_, value)| !value.starts_with(['{', '[']));
-            let mut lines: Vec<String> =
-                scalars.map(|(name, value)| format!("{}:{value}", json::string(&name))).collect();
-            lines.sort();
-            around.push(lines.join(","));
-        }
+    for node in [Some(item.body), item.entry].into_iter().flatten().filter(|node| !std::ptr::eq(*node, value))
+    {
+        around.push(node.scalars()?);
     }
     let array = item.array.unwrap_or_default();
     Ok(crypto::sha256_hex(&[
@@ -491,17 +517,19 @@ fn item_digest(item: &Item<'_>) -> Result<String, Unreadable> {
         b"\n",
         array.as_bytes(),
         b"\n",
-        item.value.as_bytes(),
+        value.raw().as_bytes(),
     ]))
 }
 
 /// The first member of the item that is none of these.
 fn beside<'t>(
-    item: Option<&Item<'t>>,
+    item: Option<&Item<'_, 't>>,
     others: &[&str],
 ) -> Result<Option<(Cow<'t, str>, Raw<'t>)>, Unreadable> {
-    let Some(item) = item.filter(|item| item.value.starts_with('{')) else { return Ok(None) };
-    Ok(json::members(item.value)?.into_iter().find(|(name, _)| !others.contains(&name.as_ref())))
+    let Some(node) = item.map(Item::value).filter(|node| node.raw().starts_with('{')) else {
+        return Ok(None);
+    };
+    Ok(node.members()?.iter().find(|(name, _)| !others.contains(&name.as_ref())).cloned())
 }
 
 /// A provider's kind as part of a type: slashes, as in `orders/create` or `/command`, become dots, and spaces, as in

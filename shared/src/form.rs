@@ -33,7 +33,7 @@ pub fn body(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
     Ok(Cow::Owned(format!("{{{}}}", members.join(","))))
 }
 
-/// JSON as it is, else a form; where the form is one of a field `payload`, the JSON in that field.
+/// JSON as it is, else a form; where the form has a field `payload` and no other, the JSON in that field.
 ///
 /// Which of the two it is shows in the signed body itself: JSON that a provider sends starts with a bracket, and no
 /// form does. The header `content-type`, which is not signed, is not asked.
@@ -44,11 +44,10 @@ pub fn or_json(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
     if !bytes.starts_with(b"payload=") {
         return body(bytes);
     }
-    let fields = fields(bytes)?;
-    let mut payloads = fields.iter().filter(|(name, _)| name == "payload");
-    match (payloads.next(), payloads.next()) {
-        (Some((_, payload)), None) => Ok(Cow::Owned(json::body(payload.as_bytes())?.into_owned())),
-        _ => Err(Unreadable("the field `payload` stands there twice")),
+    match fields(bytes)?.as_slice() {
+        [(_, payload)] => Ok(Cow::Owned(json::body(payload.as_bytes())?.into_owned())),
+        // What stands beside it must not get lost.
+        _ => body(bytes),
     }
 }
 
@@ -119,7 +118,7 @@ mod tests {
         assert_eq!(or_json(b"payload=%7B%22a%22%3A1%7D").unwrap(), r#"{"a":1}"#);
         assert_eq!(or_json(b" {\"payload\":1}").unwrap(), r#"{"payload":1}"#);
         assert_eq!(or_json(b"command=%2Fx").unwrap(), r#"{"command":"/x"}"#);
-        assert!(or_json(b"payload=%7B%7D&payload=1").is_err());
+        assert_eq!(or_json(b"payload=%7B%7D&a=1").unwrap(), r#"{"payload":"{}","a":"1"}"#);
         assert!(or_json(b"payload=x").is_err());
     }
 

@@ -10,11 +10,14 @@ use crate::queue::Queue;
 use crate::reply::Reply;
 use crate::settings::{Document, Settings};
 use crate::verify::{Verified, verify};
-use std::future::Future;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The least that is kept back of a provider's deadline for the way of our answer.
 const MARGIN: Duration = Duration::from_millis(500);
+
+/// How long init waits for the settings. Lambda gives it 10 s.
+const WARM_UP: Duration = Duration::from_secs(5);
 
 /// A provider's row at work: its settings and the queue that its events go to.
 pub struct Gate {
@@ -47,6 +50,14 @@ pub enum Why {
     TooLarge,
 }
 
+/// A call of which it is known what it is.
+enum Judged<'v> {
+    /// Not an event, and this is the answer.
+    Answered(Outcome),
+    /// The provider's own.
+    Genuine(Verified<'v>),
+}
+
 impl Gate {
     /// A gate for one provider.
     pub fn new(provider: &'static Provider, settings: Settings, queue: Queue) -> Gate {
@@ -60,7 +71,7 @@ impl Gate {
 
     /// Reads the settings ahead of the first call. What is wrong with them shows when a call needs them.
     pub async fn warm_up(&self) {
-        let _ = self.settings.current().await;
+        let _ = self.settings.current(Instant::now() + WARM_UP).await;
     }
 
     /// Answers a call that was received at a time. `limit` is what the platform leaves us for it.
@@ -93,36 +104,47 @@ impl Gate {
         if call.body().is_some_and(|body| body.len() > MAX_BODY) {
             return Ok(Outcome { reply: Reply::too_large(), why: Why::TooLarge });
         }
-        let settings = within(until, self.settings.current()).await;
-        let settings = settings.unwrap_or(Err(Fault::Settings("could not be read in time")));
+        let received = received.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = i64::try_from(received.as_secs()).unwrap_or(i64::MAX);
+        let mut settings = self.settings.current(until).await;
+        let mut early = false;
+        loop {
+            let rejected = match self.judge(&settings, call, now) {
+                Ok(Judged::Answered(outcome)) => return Ok(outcome),
+                Ok(Judged::Genuine(verified)) => {
+                    return Ok(self.hand_over(&verified, received, until).await?);
+                }
+                Err(rejected) => rejected,
+            };
+            // A secret that was changed, or an endpoint that was added, since the settings were read: read once more.
+            if early || !is_of_settings(rejected.failure) {
+                return Err(rejected);
+            }
+            early = true;
+            match self.settings.early(until).await {
+                Some(newer) => settings = Ok(newer),
+                None => return Err(rejected),
+            }
+        }
+    }
+
+    /// What a call is under these settings.
+    fn judge<'v>(
+        &self,
+        settings: &'v Result<Arc<Document>, Fault>,
+        call: &'v Call<'v>,
+        now: i64,
+    ) -> Result<Judged<'v>, Rejected> {
         for handshake in self.provider.handshakes {
             if let Some(answer) = handshake.unsigned(call, settings.as_deref().ok()) {
-                return answer.map(|reply| Outcome { reply, why: Why::Handshake });
+                return answer.map(|reply| Judged::Answered(Outcome { reply, why: Why::Handshake }));
             }
         }
         if call.method != "POST" {
-            return Ok(self.wrong_method());
+            return Ok(Judged::Answered(self.wrong_method()));
         }
-
-        let received = received.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let now = i64::try_from(received.as_secs()).unwrap_or(i64::MAX);
-        let mut settings = settings?;
-        let mut early = false;
-        loop {
-            let failure = match self.check(&settings, call, now) {
-                Ok(verified) => return Ok(self.hand_over(&verified, received, until).await?),
-                Err(failure) => failure,
-            };
-            // A secret that was changed, or an endpoint that was added, since the settings were read: read once more.
-            if early || !is_of_settings(failure) {
-                return Err(failure.into());
-            }
-            early = true;
-            settings = match within(until, self.settings.early()).await.flatten() {
-                Some(newer) => newer,
-                None => return Err(failure.into()),
-            };
-        }
+        let settings = settings.as_ref().map_err(|fault| *fault)?;
+        Ok(Judged::Genuine(self.check(settings, call, now)?))
     }
 
     fn check<'v>(
@@ -148,7 +170,7 @@ impl Gate {
             }
         }
         let millis = i64::try_from(received.as_millis()).unwrap_or(i64::MAX);
-        let events = event::envelopes(self.provider, verified, millis);
+        let events = event::envelopes(verified, millis);
         let receipt = self.queue.send(&events, until).await?;
         let reply = Reply::queued(&receipt, self.provider.reply);
         Ok(Outcome { reply, why: Why::Queued(receipt.events()) })
@@ -167,8 +189,4 @@ fn is_of_settings(failure: Failure) -> bool {
         Failure::Refused(Refused::Mismatch(_) | Refused::UnknownEndpoint)
             | Failure::Fault(Fault::Setting(_) | Fault::Settings(_))
     )
-}
-
-async fn within<T>(until: Instant, future: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout_at(until.into(), future).await.ok()
 }

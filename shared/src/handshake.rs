@@ -125,7 +125,7 @@ impl Sealed for SignedChallenge {}
 
 impl Handshake for SignedChallenge {
     fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
-        let body = json::body(verified.body).ok()?;
+        let body = json::body(verified.body()).ok()?;
         let members = json::members(&body).ok()?;
         if members.iter().any(|(name, _)| !self.members.contains(&name.as_ref())) {
             return None;
@@ -175,14 +175,18 @@ impl Handshake for FlagProbe {
 }
 
 /// An unsigned POST of nothing or of `{}`, by which a provider tries whether the URL answers.
-pub struct EmptyProbe;
+pub struct EmptyProbe {
+    /// The header of the signature. A call that has it is to be checked.
+    pub unless: &'static str,
+}
 
 impl Sealed for EmptyProbe {}
 
 impl Handshake for EmptyProbe {
     fn unsigned(&self, call: &Call<'_>, _settings: Option<&Document>) -> Option<Outcome> {
         let empty = call.method == "POST" && matches!(call.body()?.trim_ascii(), b"" | b"{}");
-        empty.then(|| Ok(Reply::handshake(Answer::EMPTY_200)))
+        let probe = empty && call.header(self.unless).is_none();
+        probe.then(|| Ok(Reply::handshake(Answer::EMPTY_200)))
     }
 
     fn describe(&self) -> &'static str {
@@ -213,13 +217,16 @@ impl Handshake for SitePage {
         if call.method != "GET" {
             return None;
         }
-        let named = self.token(call.last_segment());
-        let mut tokens = settings?
+        let last = call.last_segment();
+        let named = self.token(last);
+        let Some(settings) = settings else {
+            return Some(Err(Fault::Settings("could not be read").into()));
+        };
+        let is_meant = |name: &str| named.is_some() || last.is_empty() || name == last;
+        let mut tokens = settings
             .endpoints()
             .iter()
-            .filter(|endpoint| {
-                named.is_some() || endpoint.name().is_none_or(|name| name == call.last_segment())
-            })
+            .filter(|endpoint| endpoint.name().is_none_or(is_meant))
             .filter_map(|endpoint| endpoint.text(self.setting))
             // A person may have taken the name of the whole file for the token.
             .map(|text| self.token(text).unwrap_or(text))

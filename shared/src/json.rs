@@ -6,6 +6,7 @@ use crate::error::Unreadable;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
 
 /// The deepest nesting that is carried as JSON. Common parsers stop at 128, and the envelope adds levels of its own.
@@ -13,6 +14,8 @@ pub const MAX_DEPTH: usize = 100;
 
 /// The text of a value, still JSON.
 pub type Raw<'t> = &'t str;
+/// Names and values of an object.
+pub type Members<'t> = Vec<(Cow<'t, str>, Raw<'t>)>;
 
 /// A body that must be JSON. A byte order mark before it is ignored, as RFC 8259 allows.
 ///
@@ -33,7 +36,7 @@ pub fn check(text: &str) -> Result<(), Unreadable> {
 }
 
 /// How deep arrays and objects are nested. Right for valid JSON; for anything else it only has to be harmless.
-fn depth(text: &str) -> usize {
+pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);
     for byte in text.bytes() {
@@ -55,9 +58,9 @@ fn depth(text: &str) -> usize {
 /// The members of an object in the order written, a repeated name as often as it stands there.
 ///
 /// Not readable: anything but an object.
-pub fn members(object: Raw<'_>) -> Result<Vec<(Cow<'_, str>, Raw<'_>)>, Unreadable> {
+pub fn members(object: Raw<'_>) -> Result<Members<'_>, Unreadable> {
     let mut reader = serde_json::Deserializer::from_str(object);
-    let members = reader.deserialize_map(Members).map_err(|_| Unreadable("not an object"))?;
+    let members = reader.deserialize_map(MembersVisitor).map_err(|_| Unreadable("not an object"))?;
     reader.end().map_err(|_| Unreadable("not JSON"))?;
     Ok(members)
 }
@@ -82,16 +85,75 @@ pub fn at<'t>(value: Raw<'t>, pointer: &str) -> Result<Option<Raw<'t>>, Unreadab
     let mut value = value;
     let Some(path) = pointer.strip_prefix('/') else { return Ok(pointer.is_empty().then_some(value)) };
     for token in path.split('/') {
-        let token = token.replace("~1", "/").replace("~0", "~");
+        let token = unescape(token);
         let next = match value.bytes().next() {
             Some(b'{') => member(&members(value)?, &token)?,
-            Some(b'[') => token.parse::<usize>().ok().and_then(|i| elements(value).ok()?.get(i).copied()),
+            Some(b'[') => index(&token).and_then(|i| elements(value).ok()?.get(i).copied()),
             _ => None,
         };
         let Some(next) = next else { return Ok(None) };
         value = next;
     }
     Ok(Some(value))
+}
+
+/// A value that is looked into more than once: its members are read once, when they are first asked for.
+pub struct Node<'t> {
+    raw: Raw<'t>,
+    members: OnceCell<Result<Members<'t>, Unreadable>>,
+    scalars: OnceCell<String>,
+}
+
+impl<'t> Node<'t> {
+    /// A node over a value.
+    pub fn new(raw: Raw<'t>) -> Node<'t> {
+        Node { raw, members: OnceCell::new(), scalars: OnceCell::new() }
+    }
+
+    /// The value's text.
+    pub fn raw(&self) -> Raw<'t> {
+        self.raw
+    }
+
+    /// Its members; see [`members`].
+    pub fn members(&self) -> Result<&Members<'t>, Unreadable> {
+        self.members.get_or_init(|| members(self.raw)).as_ref().map_err(|unreadable| *unreadable)
+    }
+
+    /// The value at a JSON pointer; see [`at`].
+    pub fn at(&self, pointer: &str) -> Result<Option<Raw<'t>>, Unreadable> {
+        let Some(path) = pointer.strip_prefix('/').filter(|_| self.raw.starts_with('{')) else {
+            return at(self.raw, pointer);
+        };
+        let (first, rest) = path.find('/').and_then(|end| path.split_at_checked(end)).unwrap_or((path, ""));
+        match member(self.members()?, &unescape(first))? {
+            Some(value) => at(value, rest),
+            None => Ok(None),
+        }
+    }
+
+    /// Its members that are no objects and no arrays, as one text whose order is not the sender's.
+    pub fn scalars(&self) -> Result<&str, Unreadable> {
+        let members = self.members()?;
+        Ok(self.scalars.get_or_init(|| {
+            let scalars = members.iter().filter(|(_, value)| !value.starts_with(['{', '[']));
+            let mut lines: Vec<String> =
+                scalars.map(|(name, value)| format!("{}:{value}", string(name))).collect();
+            lines.sort();
+            lines.join(",")
+        }))
+    }
+}
+
+/// An index into an array: digits without a leading zero.
+fn index(token: &str) -> Option<usize> {
+    let plain = token == "0" || (token.bytes().all(|byte| byte.is_ascii_digit()) && !token.starts_with('0'));
+    plain.then(|| token.parse().ok()).flatten()
+}
+
+/// A reference token of a JSON pointer as the name that it means.
+fn unescape(token: &str) -> String {
+    token.replace("~1", "/").replace("~0", "~")
 }
 
 /// A string's text, a number's or boolean's own spelling; `None` for null, objects and arrays.
@@ -111,10 +173,10 @@ pub fn string(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-struct Members;
+struct MembersVisitor;
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Vec<(Cow<'de, str>, Raw<'de>)>;
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
@@ -122,22 +184,16 @@ impl<'de> Visitor<'de> for Members {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut members = Vec::new();
-        while let Some(Name(name)) = map.next_key()? {
-            members.push((name, map.next_value::<&RawValue>()?.get()));
+        // Names are read as what they are in the text, or one with a raw control character would pass for a string.
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            let name = scalar(name.get()).ok_or_else(|| serde::de::Error::custom("a name"))?;
+            members.push((name, value.get()));
         }
         Ok(members)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
         Err(serde::de::Error::custom("an array"))
-    }
-}
-
-struct Name<'de>(Cow<'de, str>);
-
-impl<'de> serde::Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_bytes(Text).map(Name)
     }
 }
 
@@ -182,6 +238,7 @@ mod tests {
         assert_eq!(found("/~0").as_deref(), Some("true"));
         assert_eq!(found("/a"), None);
         assert_eq!(found("/a/b~1c/7"), None);
+        assert_eq!((found("/a/b~1c/00"), found("/a/b~1c/+0"), found("/a/b~1c/")), (None, None, None));
         assert_eq!(found("/e/x"), None);
         assert_eq!(at(text, "").unwrap(), Some(text));
         assert_eq!(at(text, "a").unwrap(), None);

@@ -1,6 +1,6 @@
 //! One short JSON line for what an operator has to know. Never anything of a request, never anything of a secret.
 
-use crate::error::{Fault, Refused};
+use crate::error::{Fault, Refused, Unreadable};
 use std::fmt::Display;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -20,6 +20,7 @@ const INFO: u8 = 3;
 static LEVEL: AtomicU8 = AtomicU8::new(WARN);
 static REFUSED: Limit = Limit(Mutex::new(None));
 static FAULTS: Limit = Limit(Mutex::new(None));
+static UNREADABLE: Limit = Limit(Mutex::new(None));
 
 /// Counts the lines of one kind.
 struct Limit(Mutex<Option<Count>>);
@@ -68,6 +69,12 @@ pub fn refused(provider: &str, reason: &Refused) {
 /// A fault of ours or of the operator's.
 pub fn fault(provider: &str, fault: &Fault) {
     of_call("error", ERROR, "fault", &FAULTS, provider, fault);
+}
+
+/// A genuine call that could not be read as its row says, and was queued as it came. Many of them say that a provider has
+/// changed its format.
+pub fn unreadable(provider: &str, reason: Unreadable) {
+    of_call("warn", WARN, "unreadable", &UNREADABLE, provider, &reason.0);
 }
 
 fn of_call(name: &str, level: u8, what: &str, limit: &Limit, provider: &str, reason: &dyn Display) {

@@ -164,8 +164,8 @@ pub struct Event<'a> {
     pub account: Ways<'a>,
     /// What events must keep their order with.
     pub partition: Ways<'a>,
-    /// The header with the delivery's own id.
-    pub delivery: Option<&'a str>,
+    /// Headers of which the first that is there has the delivery's own id.
+    pub delivery: &'a [&'a str],
     /// The header with the provider's count of retries.
     pub attempt: Option<&'a str>,
     /// Headers that the consumer may see. Never one with a credential.
@@ -185,7 +185,7 @@ impl<'a> Event<'a> {
             subject: &[],
             account: &[],
             partition: &[],
-            delivery: None,
+            delivery: &[],
             attempt: None,
             headers: &[],
         }
@@ -214,6 +214,8 @@ pub enum Split {
 pub enum Field<'a> {
     /// A header, by its lower-case name.
     Header(&'a str),
+    /// A header that the signature covers.
+    SignedHeader(&'a str),
     /// In the body.
     Body(&'a str),
     /// In the entry around the item.

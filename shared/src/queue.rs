@@ -45,12 +45,21 @@ impl Queue {
     }
 
     /// Hands over the events of one call. All or nothing is promised to the caller: one that is not confirmed means that
-    /// the call is not answered 2xx and comes again, under the same ids.
+    /// the call is not answered 2xx and comes again, under the same ids. What can be stored is stored all the same: a call
+    /// that never passes whole must not take its sound events with it when the provider gives up.
     pub async fn send(&self, events: &[Envelope], until: Instant) -> Result<Receipt, Fault> {
-        if events.iter().any(|event| event.size() > self.max_bytes) {
-            return Err(Fault::TooLarge);
+        if events.is_empty() {
+            return Err(Fault::Queue("a call without an event"));
         }
-        self.store.put(events, until).await?;
-        Ok(Receipt { events: events.len() })
+        if events.iter().all(|event| event.size() <= self.max_bytes) {
+            self.store.put(events, until).await?;
+            return Ok(Receipt { events: events.len() });
+        }
+        let fit: Vec<Envelope> =
+            events.iter().filter(|event| event.size() <= self.max_bytes).cloned().collect();
+        if !fit.is_empty() {
+            self.store.put(&fit, until).await?;
+        }
+        Err(Fault::TooLarge)
     }
 }

@@ -7,7 +7,7 @@ use crate::settings::Endpoint;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A request on its way to being signed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Draft {
     /// `POST`
     pub method: String,
@@ -66,7 +66,7 @@ impl Draft {
         Call::new(&*self.method, &*self.path, &*self.query, self.headers.iter().cloned(), &*self.body)
     }
 
-    /// Puts the texts of settings where the sample names them in braces (`{verify_token}`), in the query alone.
+    /// Puts the texts of settings where the sample names them in braces (`{verify_token}`), in path and query.
     fn fill(&mut self, provider: &Provider, endpoint: &Endpoint) {
         for setting in provider.settings {
             let name = format!("{{{}}}", setting.name);

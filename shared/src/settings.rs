@@ -16,6 +16,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
+use zeroize::Zeroizing;
 
 /// Secrets below this length in bytes draw a warning.
 const SHORT: usize = 16;
@@ -23,6 +24,8 @@ const SHORT: usize = 16;
 const TTL: Duration = Duration::from_secs(300);
 /// A check that fails under settings older than this has them read again early, at most once in as long.
 const EARLY: Duration = Duration::from_secs(30);
+/// The part of a call's time that reading may take where there are settings to go on with.
+const SHARE: u32 = 4;
 /// A failed reading is not repeated sooner.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -250,6 +253,9 @@ impl Endpoint {
             }
             Shape::Text => match text(value) {
                 Some(text) if !text.trim().is_empty() => {
+                    if text.trim() != text {
+                        flaws.push(Flaw::mistake(name, "begins or ends with white space"));
+                    }
                     self.texts.insert(name, text);
                 }
                 Some(_) => flaws.push(Flaw::fatal(name, "is empty")),
@@ -287,10 +293,10 @@ fn printable(name: &str) -> String {
 }
 
 /// Where a function's settings come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Source {
     /// The document itself.
-    Inline(String),
+    Inline(Zeroizing<String>),
     /// A parameter of Systems Manager, by its name.
     Ssm(String),
     /// A secret of Secrets Manager, by its name or ARN.
@@ -303,7 +309,7 @@ impl Source {
         match config.split_once(':') {
             Some(("ssm", name)) => Source::Ssm(name.to_owned()),
             Some(("secretsmanager", name)) => Source::SecretsManager(name.to_owned()),
-            _ => Source::Inline(config.to_owned()),
+            _ => Source::Inline(Zeroizing::new(config.to_owned())),
         }
     }
 }
@@ -371,8 +377,9 @@ impl Settings {
         Settings { provider, kind }
     }
 
-    /// The settings in force. Reads them where they are too old; keeps the last good ones where that fails.
-    pub async fn current(&self) -> Result<Arc<Document>, Fault> {
+    /// The settings in force. Reads them where they are too old; keeps the last good ones where that fails, or takes more
+    /// than a quarter of the time until `until`.
+    pub async fn current(&self, until: Instant) -> Result<Arc<Document>, Fault> {
         let (ttl, state) = match &self.kind {
             Kind::Fixed(document) => return document.clone(),
             Kind::Remote { ttl, state, .. } => (*ttl, state),
@@ -382,14 +389,15 @@ impl Settings {
             let pause = if state.document.is_some() { EARLY.min(ttl) } else { PAUSE };
             (state.document.clone(), older(state.read, ttl) && older(state.tried, pause))
         };
-        if due && let Some(document) = self.read().await {
+        let share = if document.is_some() { SHARE } else { 1 };
+        if due && let Some(document) = self.read_within(until, share).await {
             return Ok(document);
         }
         document.ok_or(Fault::Settings("could not be read from HOOKGATE_CONFIG"))
     }
 
     /// The settings read anew because a check failed under them, if they are old enough and were not just read so.
-    pub async fn early(&self) -> Option<Arc<Document>> {
+    pub async fn early(&self, until: Instant) -> Option<Arc<Document>> {
         let Kind::Remote { state, .. } = &self.kind else { return None };
         {
             let mut state = lock(state);
@@ -398,7 +406,19 @@ impl Settings {
             }
             state.tried_early = Some(Moment::now());
         }
-        self.read().await
+        self.read_within(until, SHARE).await
+    }
+
+    /// Reads them in no more than a part of the time until `until`: the events of the call need the rest.
+    async fn read_within(&self, until: Instant, share: u32) -> Option<Arc<Document>> {
+        let time = until.saturating_duration_since(Instant::now()) / share;
+        match tokio::time::timeout(time, self.read()).await {
+            Ok(document) => document,
+            Err(_) => {
+                log::fault(self.provider.name, &Fault::Settings("could not be read in time"));
+                None
+            }
+        }
     }
 
     async fn read(&self) -> Option<Arc<Document>> {

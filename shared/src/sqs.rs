@@ -1,7 +1,8 @@
 //! SQS as the store of events.
 //!
-//! The provider's deadline bounds everything. The first attempt is short, because a connection that was open before the
-//! environment was frozen may be dead without a sign; every further attempt is on a fresh connection and may take longer.
+//! The provider's deadline bounds everything. The first attempt of a small chunk is short, because a connection that was
+//! open before the environment was frozen may be dead without a sign; a further attempt may take longer, and is on a fresh
+//! connection unless SQS has answered on the old one.
 
 use crate::aws::Aws;
 use crate::crypto;
@@ -17,7 +18,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use aws_smithy_runtime_api::client::http::http_client_fn;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -81,7 +82,7 @@ impl Sqs {
     }
 
     async fn put(&self, events: &[Envelope], until: Instant) -> Result<(), Fault> {
-        let chunks = chunks(events);
+        let chunks = chunks(events, self.is_fifo());
         if self.is_fifo() {
             // After one that failed nothing later may be sent, or its group would be out of order.
             for chunk in chunks {
@@ -89,16 +90,18 @@ impl Sqs {
             }
             return Ok(());
         }
+        let mut outcome = Ok(());
         let mut waiting = chunks.into_iter();
         let mut under_way: FuturesUnordered<_> =
             waiting.by_ref().take(SIDE_BY_SIDE).map(|chunk| self.send(chunk, until)).collect();
+        // One that failed fails the call, and keeps no other from being stored.
         while let Some(sent) = under_way.next().await {
-            sent?;
+            outcome = outcome.and(sent);
             if let Some(chunk) = waiting.next() {
                 under_way.push(self.send(chunk, until));
             }
         }
-        Ok(())
+        outcome
     }
 
     /// Sends the events of one chunk until each is confirmed, nothing helps any more or the time is up.
@@ -207,10 +210,9 @@ impl Sqs {
             }
         }
         for entry in answer.failed() {
-            if entry.sender_fault()
-                && let Ok(place) = entry.id().parse()
-            {
-                failed.insert(place, Unsent::Never("SQS refuses a message for good"));
+            if let Ok(place) = entry.id().parse() {
+                let never = Unsent::Never("SQS refuses a message for good");
+                failed.insert(place, if entry.sender_fault() { never } else { unnamed(place) });
             }
         }
         Ok(failed)
@@ -246,17 +248,22 @@ fn client(aws: &Aws, endpoint: Option<&str>) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Events side by side in chunks that SQS takes as one batch.
-fn chunks(events: &[Envelope]) -> Vec<&[Envelope]> {
+/// Events side by side in chunks that SQS takes as one batch. In order, no chunk holds two of one group: SQS may store the
+/// second and not the first.
+fn chunks(events: &[Envelope], in_order: bool) -> Vec<&[Envelope]> {
     let mut chunks = Vec::new();
     let mut rest = events;
     while !rest.is_empty() {
-        let mut size = 0;
-        let fits = |event: &&Envelope| {
+        let (mut size, mut count) = (0, 0);
+        let mut groups = HashSet::new();
+        for event in rest.iter().take(MAX_ENTRIES) {
             size += event.size();
-            size <= MAX_BATCH
-        };
-        let count = rest.iter().take(MAX_ENTRIES).take_while(fits).count().max(1);
+            if count > 0 && (size > MAX_BATCH || (in_order && groups.contains(event.partition()))) {
+                break;
+            }
+            groups.insert(event.partition());
+            count += 1;
+        }
         let (chunk, after) = rest.split_at(count.min(rest.len()));
         chunks.push(chunk);
         rest = after;

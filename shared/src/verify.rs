@@ -30,6 +30,8 @@ pub enum Assurance {
     Basic,
     /// A shared token that does not cover the body.
     Token,
+    /// Some fields are signed, and the rest of the body is not.
+    SignedFields,
     /// The whole body is signed.
     Signed,
     /// The whole body is signed, and a signed time was within ten minutes.
@@ -42,6 +44,7 @@ impl Assurance {
         match self {
             Assurance::Basic => "basic",
             Assurance::Token => "token",
+            Assurance::SignedFields => "signed-fields",
             Assurance::Signed => "signed",
             Assurance::SignedFresh => "signed-fresh",
         }
@@ -53,20 +56,46 @@ impl Assurance {
     }
 }
 
-/// A call that passed its check, with what may be believed of it. Only [`verify`] makes one.
+/// A call that passed its check, with what may be believed of it. Only [`verify`] makes one, and nothing in it can be put in
+/// place of what was checked.
 pub struct Verified<'v> {
+    provider: &'static Provider,
+    call: &'v Call<'v>,
+    body: &'v [u8],
+    endpoint: &'v Endpoint,
+    proof: Proof,
+}
+
+impl<'v> Verified<'v> {
+    /// The row that it was checked by.
+    pub fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
     /// The call.
-    pub call: &'v Call<'v>,
+    pub fn call(&self) -> &'v Call<'v> {
+        self.call
+    }
+
     /// The exact bytes that were checked.
-    pub body: &'v [u8],
-    /// The settings it was checked with.
-    pub endpoint: &'v Endpoint,
+    pub fn body(&self) -> &'v [u8] {
+        self.body
+    }
+
+    /// The settings that it was checked with.
+    pub fn endpoint(&self) -> &'v Endpoint {
+        self.endpoint
+    }
+
     /// What was checked.
-    pub assurance: Assurance,
+    pub fn assurance(&self) -> Assurance {
+        self.proof.assurance
+    }
+
     /// The signed time in Unix seconds, where the provider signs one.
-    pub signed_time: Option<i64>,
-    /// Keeps everybody else from making one.
-    _proof: Proof,
+    pub fn signed_time(&self) -> Option<i64> {
+        self.proof.signed_time
+    }
 }
 
 /// What a scheme found out about a call.
@@ -117,15 +146,14 @@ pub(crate) mod sealed {
 
 /// Checks a call against an endpoint's settings at a time in Unix seconds.
 pub fn verify<'v>(
-    provider: &Provider,
+    provider: &'static Provider,
     call: &'v Call<'v>,
     endpoint: &'v Endpoint,
     now: i64,
 ) -> Result<Verified<'v>, Failure> {
     let body = call.body().ok_or(Refused::Malformed("the body does not decode"))?;
     let proof = provider.scheme.check(call, body, endpoint, now)?;
-    let Proof { assurance, signed_time } = proof;
-    Ok(Verified { call, body, endpoint, assurance, signed_time, _proof: proof })
+    Ok(Verified { provider, call, body, endpoint, proof })
 }
 
 /// A MAC, or a digest with the secret in it, over parts of the call.
@@ -247,11 +275,10 @@ impl Mac<'_> {
             (Some(rule), Some(text)) => Some(fresh(text, rule.tolerance, now)?),
         };
         let url = self.url(call, endpoint);
+        let parts = self.parts(call, body, endpoint, offer.timestamp, &url)?;
         let mut matched = vec![false; offer.tags.len()];
         for secret in endpoint.secrets(self.secret)? {
-            let parts = self.parts(call, body, endpoint, offer.timestamp, &url, secret.bytes())?;
-            let parts: Vec<&[u8]> = parts.iter().map(Cow::as_ref).collect();
-            let expected: Tag = self.algorithm.compute(secret.bytes(), &parts);
+            let expected = self.tag(&parts, secret.bytes());
             for (matched, tags) in matched.iter_mut().zip(&offer.tags) {
                 for tag in tags {
                     *matched |= crypto::same(expected.bytes(), tag);
@@ -266,6 +293,7 @@ impl Mac<'_> {
 
     fn assurance(&self) -> Assurance {
         match self.timestamp {
+            _ if !self.signed.iter().any(|part| matches!(part, Part::Body)) => Assurance::SignedFields,
             Some(rule) if rule.tolerance <= FRESH => Assurance::SignedFresh,
             _ => Assurance::Signed,
         }
@@ -295,15 +323,12 @@ impl Mac<'_> {
                 Layout::Pairs(wanted) => {
                     let mut found = Vec::new();
                     for pair in value.split(',') {
-                        let (name, value) =
-                            pair.split_once('=').ok_or(Refused::Malformed("a pair without `=`"))?;
+                        // What is no pair, and what another scheme may add one day, counts for nothing.
+                        let Some((name, value)) = pair.split_once('=') else { continue };
                         if matches!(self.timestamp, Some(Timestamp { at: TimestampAt::Pair(at), .. }) if at == name)
                             && timestamp.replace(value).is_some()
                         {
                             return Err(Refused::Malformed("a second signed time"));
-                        }
-                        if value.contains('=') && self.encoding == Encoding::Hex {
-                            return Err(Refused::Malformed("a pair with two `=`"));
                         }
                         if name == wanted {
                             found.push(value);
@@ -344,12 +369,12 @@ impl Mac<'_> {
         endpoint: &'p Endpoint,
         timestamp: Option<&'p str>,
         url: &'p str,
-        secret: &'p [u8],
     ) -> Result<Vec<Cow<'p, [u8]>>, Failure> {
         let part = |part: &'p Part<'p>| -> Result<Cow<'p, [u8]>, Failure> {
             let text = match *part {
                 Part::Body => return Ok(body.into()),
-                Part::Secret => return Ok(secret.into()),
+                // Another one for each secret that is tried: put in by `tag`.
+                Part::Secret => return Ok(Cow::Borrowed(&[])),
                 Part::Timestamp => timestamp.ok_or(Refused::Missing("signed time"))?,
                 Part::Header(name) => call.header(name).ok_or(Refused::Missing("signed header"))?,
                 Part::Url => url,
@@ -365,6 +390,14 @@ impl Mac<'_> {
         self.signed.iter().map(part).collect()
     }
 
+    fn tag(&self, parts: &[Cow<'_, [u8]>], secret: &[u8]) -> Tag {
+        let whole = parts.iter().zip(self.signed).map(|(text, part)| match part {
+            Part::Secret => secret,
+            _ => text.as_ref(),
+        });
+        self.algorithm.compute(secret, &whole.collect::<Vec<_>>())
+    }
+
     /// Signs a draft; see [`Scheme::sign`].
     pub fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
         let secret = endpoint.secrets(self.secret)?.first().ok_or(Fault::Setting(self.secret))?;
@@ -375,14 +408,14 @@ impl Mac<'_> {
         let tag = {
             let call = draft.call();
             let url = self.url(&call, endpoint);
-            let parts = self
-                .parts(&call, &draft.body, endpoint, Some(&timestamp), &url, secret.bytes())
-                .map_err(|failure| match failure {
-                    Failure::Fault(fault) => fault,
-                    Failure::Refused(_) => Fault::Event("the sample lacks a field that is signed"),
+            let parts =
+                self.parts(&call, &draft.body, endpoint, Some(&timestamp), &url).map_err(|failure| {
+                    match failure {
+                        Failure::Fault(fault) => fault,
+                        Failure::Refused(_) => Fault::Event("the sample lacks a field that is signed"),
+                    }
                 })?;
-            let parts: Vec<&[u8]> = parts.iter().map(Cow::as_ref).collect();
-            self.encoding.encode(self.algorithm.compute(secret.bytes(), &parts).bytes())
+            self.encoding.encode(self.tag(&parts, secret.bytes()).bytes())
         };
         let value = match (self.layout, self.timestamp) {
             (Layout::Whole, _) => tag,
@@ -596,6 +629,6 @@ impl Encoding {
 impl fmt::Debug for Verified<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither body nor headers: a consumer's data does not belong in a log.
-        f.debug_struct("Verified").field("assurance", &self.assurance).finish_non_exhaustive()
+        f.debug_struct("Verified").field("assurance", &self.proof.assurance).finish_non_exhaustive()
     }
 }

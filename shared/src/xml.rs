@@ -105,19 +105,26 @@ pub fn body(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
             Event::Eof => break,
         }
     }
-    match (open.pop(), open.is_empty()) {
-        (Some(document), true) if document.children.len() == 1 => match document.children.first() {
-            Some((_, roots)) if roots.len() == 1 => Ok(Cow::Owned(document.into_json())),
-            _ => Err(BAD),
-        },
-        _ => Err(BAD),
+    let document = open.pop().filter(|_| open.is_empty()).ok_or(BAD)?;
+    if document.children.iter().map(|(_, elements)| elements.len()).sum::<usize>() != 1 {
+        return Err(BAD);
     }
+    let text = document.into_json();
+    // Siblings of one name make an array more of each level.
+    if json::depth(&text) > MAX_DEPTH {
+        return Err(Unreadable("nested too deep"));
+    }
+    Ok(Cow::Owned(text))
 }
 
 fn element(start: &BytesStart<'_>, elements: &mut usize) -> Result<Element, Unreadable> {
     *elements += 1;
     if *elements > MAX_ELEMENTS {
         return Err(Unreadable("XML of too many elements"));
+    }
+    // XML allows neither as the beginning of a name; the mapping gives them a meaning of its own.
+    if start.name().as_ref().starts_with(['@', '#']) {
+        return Err(BAD);
     }
     let mut element = Element { name: start.name().as_ref().to_owned(), ..Element::default() };
     for attribute in start.attributes().take(MAX_ATTRIBUTES + 1) {
@@ -169,11 +176,13 @@ mod tests {
     fn what_is_dangerous_or_broken_is_unreadable() {
         let wide = format!("<a {}/>", (0..10_000).map(|i| format!("k{i}='' ")).collect::<String>());
         let deep = format!("{}{}", "<a>".repeat(1000), "</a>".repeat(1000));
+        let pairs = format!("{}{}", "<a><a/>".repeat(60), "</a>".repeat(60));
         let laughs = "<!DOCTYPE a [<!ENTITY b 'x'><!ENTITY c '&b;&b;'>]><a>&c;</a>";
         let outside = "<!DOCTYPE a [<!ENTITY b SYSTEM 'file:///etc/passwd'>]><a>&b;</a>";
         for xml in [
             &wide,
             &deep,
+            &pairs,
             laughs,
             outside,
             "",
@@ -184,6 +193,8 @@ mod tests {
             "<a/><a/>",
             "<a/>x",
             "<a k='1' k='2'/>",
+            "<a k='1'><@k>2</@k></a>",
+            "<a><#text>1</#text>2</a>",
             "<a>&nope;</a>",
             "<a>&#xFFFFFFF;</a>",
             "<a",

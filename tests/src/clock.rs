@@ -58,11 +58,9 @@ fn library() -> PathBuf {
         "/usr/lib64/faketime/libfaketime.so.1",
         "/usr/lib/faketime/libfaketime.so.1",
     ];
-    named
-        .into_iter()
-        .chain(usual.map(PathBuf::from))
-        .find(|path| path.is_file())
-        .expect("libfaketime is missing: install the package `faketime`, or set LIBFAKETIME to libfaketime.so.1")
+    named.into_iter().chain(usual.map(PathBuf::from)).find(|path| path.is_file()).expect(
+        "libfaketime is missing: install the package `faketime`, or set LIBFAKETIME to libfaketime.so.1",
+    )
 }
 
 #[cfg(test)]

@@ -95,8 +95,7 @@ impl Request {
     /// The event of an HTTP API's `$default` route in that stage: any stage but `$default` is the first
     /// segment of the path.
     pub fn http_api_event(&self, stage: &str) -> String {
-        let gateway =
-            Gateway { account: "123456789012", api_id: "abcdefghij", host: API_HOST, stage };
+        let gateway = Gateway { account: "123456789012", api_id: "abcdefghij", host: API_HOST, stage };
         self.event(&gateway, BodyAs::AwsDecides, Timestamp::now().as_second())
     }
 

@@ -6,7 +6,7 @@
 //! Deadline 5 s, as the Messenger documentation says; for other Page fields none is published.
 
 use shared::handshake::VerifyToken;
-use shared::provider::Field::{ArrayName, Body, Entry, Item, Maybe, NameBeside};
+use shared::provider::Field::{ArrayName, Body, Entry, Item, Maybe, NameBeside, Where, Word};
 use shared::provider::{Event, Facts, Provider, Setting, Split, Time};
 use shared::verify::{Layout, Mac};
 use std::time::Duration;
@@ -49,7 +49,12 @@ pub static PROVIDER: Provider = Provider {
             &[Body("/object"), Item("")],
             &[Body("/object")],
         ],
-        id: &[&[Item("/message/mid")], &[Item("/postback/mid")]],
+        // A message that is taken back comes again under its own id.
+        id: &[
+            &[Where(&Item("/message/is_deleted"), "true"), Item("/message/mid"), Word("deleted")],
+            &[Item("/message/mid")],
+            &[Item("/postback/mid")],
+        ],
         // An item's own time is in seconds within `changes` and in milliseconds within `messaging`.
         time: &[
             Time::Seconds(Item("/value/created_time")),

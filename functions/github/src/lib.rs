@@ -33,7 +33,7 @@ pub static PROVIDER: Provider = Provider {
             &[Body("/installation/account/login")],
         ],
         partition: &[&[Body("/repository/id")], &[Body("/organization/id")], &[Body("/installation/id")]],
-        delivery: Some("x-github-delivery"),
+        delivery: &["x-github-delivery"],
         headers: &[
             "user-agent",
             "x-github-event",

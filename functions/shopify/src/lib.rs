@@ -29,8 +29,8 @@ pub static PROVIDER: Provider = Provider {
     event: Event {
         kind: &[
             &[Header("shopify-topic"), Header("shopify-action")],
-            &[Header("x-shopify-topic")],
             &[Header("shopify-topic")],
+            &[Header("x-shopify-topic")],
         ],
         id: &[&[Header("x-shopify-webhook-id")], &[Header("shopify-webhook-id")]],
         time: &[
@@ -38,13 +38,13 @@ pub static PROVIDER: Provider = Provider {
             Time::Rfc3339(Header("shopify-triggered-at")),
         ],
         subject: &[&[Body("/admin_graphql_api_id")], &[Body("/id")]],
-        account: &[&[Header("x-shopify-shop-domain")], &[Header("shopify-shop-domain")]],
+        account: &[&[Header("shopify-shop-domain")], &[Header("x-shopify-shop-domain")]],
         partition: &[
+            &[Header("shopify-shop-domain")],
             &[Header("x-shopify-shop-domain"), Body("/id")],
             &[Header("x-shopify-shop-domain")],
-            &[Header("shopify-shop-domain")],
         ],
-        delivery: Some("x-shopify-webhook-id"),
+        delivery: &["shopify-webhook-id", "x-shopify-webhook-id"],
         headers: &[
             "x-shopify-topic",
             "x-shopify-shop-domain",

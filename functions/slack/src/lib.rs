@@ -49,7 +49,9 @@ pub static PROVIDER: Provider = Provider {
         subject: &[
             &[Body("/event/channel")],
             &[Body("/event/channel/id")],
+            &[Body("/event/channel_id")],
             &[Body("/event/item/channel")],
+            &[Body("/event/assistant_thread/channel_id")],
             &[Body("/event/user")],
             &[Body("/event/user/id")],
             &[Body("/user_id")],
@@ -65,6 +67,9 @@ pub static PROVIDER: Provider = Provider {
         partition: &[
             &[Body("/team_id"), Body("/event/channel")],
             &[Body("/team_id"), Body("/event/channel/id")],
+            &[Body("/team_id"), Body("/event/channel_id")],
+            &[Body("/team_id"), Body("/event/item/channel")],
+            &[Body("/team_id"), Body("/event/assistant_thread/channel_id")],
             &[Body("/team_id"), Body("/channel_id")],
             &[Body("/team/id"), Body("/user/id")],
         ],

@@ -40,7 +40,13 @@ pub static PROVIDER: Provider = Provider {
             &[Beside(ID, "/from/id")],
             &[Beside(ID, "/user/id")],
         ],
-        partition: &[&[Beside(ID, "/chat/id")], &[Beside(ID, "/message/chat/id")], &[Beside(ID, "/from/id")]],
+        partition: &[
+            &[Beside(ID, "/chat/id")],
+            &[Beside(ID, "/message/chat/id")],
+            &[Beside(ID, "/user_chat_id")],
+            &[Beside(ID, "/from/id")],
+            &[Beside(ID, "/user/id")],
+        ],
         ..Event::of("org.telegram")
     },
     deadline: Duration::from_secs(20),

@@ -51,7 +51,7 @@ pub static PROVIDER: Provider = Provider {
         ..Mac::HMAC_SHA256
     },
     handshakes: &[
-        &EmptyProbe,
+        &EmptyProbe { unless: "x-zevent-signature" },
         &SitePage {
             setting: "site_verification",
             file: ("zalo_verifier", ".html"),
@@ -61,7 +61,12 @@ pub static PROVIDER: Provider = Provider {
     ],
     event: Event {
         kind: &[&[Body("/event_name")]],
-        id: &[&[Body("/message/msg_id")]],
+        // A receipt, a reaction and the like carry the id of the message that they are about: theirs is a digest.
+        id: &[
+            &[Where(&Body("/event_name"), "user_send_"), Body("/message/msg_id")],
+            &[Where(&Body("/event_name"), "oa_send_"), Body("/message/msg_id")],
+            &[Where(&Body("/event_name"), "anonymous_send_"), Body("/message/msg_id")],
+        ],
         time: &[Time::Millis(Body("/timestamp"))],
         // The user; who sends and who receives depends on the direction.
         subject: &[

@@ -31,7 +31,8 @@ fn every_forgery_is_refused() {
             let of_it = forge(entry.provider, &vector);
             assert!(of_it.len() >= AT_LEAST, "{}: only {} forgeries", vector.id, of_it.len());
             for forgery in &of_it {
-                let answered = Bench::new(entry.provider, &forgery.config).send_at(&forgery.request, forgery.second);
+                let answered =
+                    Bench::new(entry.provider, &forgery.config).send_at(&forgery.request, forgery.second);
                 assert!(is_kept_out(&answered), "{}: {}: {answered:?}", vector.id, forgery.what);
             }
             vectors += 1;
@@ -106,10 +107,13 @@ fn of_body(genuine: &Request, add: &mut impl FnMut(&str, Request)) {
     add("the last byte gone", changed(&|body| body.truncate(len - 1)));
     add("the body gone", changed(&|body| body.clear()));
     add("the body twice", changed(&|body| body.extend_from_within(..)));
-    add("CRLF for LF", changed(&|body| {
-        let text = String::from_utf8_lossy(body).replace('\n', "\r\n");
-        *body = text.into_bytes();
-    }));
+    add(
+        "CRLF for LF",
+        changed(&|body| {
+            let text = String::from_utf8_lossy(body).replace('\n', "\r\n");
+            *body = text.into_bytes();
+        }),
+    );
     if let Ok(value) = serde_json::from_slice::<Value>(&genuine.body) {
         add("the body serialised anew", changed(&|body| *body = value.to_string().into_bytes()));
     }
@@ -136,7 +140,10 @@ fn of_header(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Request))
         add("something before it", with(format!("{before}{value}")));
     }
     add("upper case", with(value.to_uppercase()));
-    add("doubled", with(format!("{value}{value}")));
+    // In a list of several, the second of the two is still a good one.
+    if !value.contains(',') {
+        add("doubled", with(format!("{value}{value}")));
+    }
     add("good, then bad", with(format!("{value},{}", other_character(&value, value.len() - 2))));
     add("bad, then good", with(format!("{},{value}", other_character(&value, value.len() - 2))));
     add("good twice", with(format!("{value},{value}")));
@@ -162,7 +169,10 @@ fn of_parameter(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Reques
     let [pair] = ours.as_slice() else { panic!("not once in {}", genuine.query) };
     let with = |pairs: &[String]| {
         let others = others.iter().map(ToString::to_string);
-        Request { query: others.chain(pairs.iter().cloned()).collect::<Vec<_>>().join("&"), ..genuine.clone() }
+        Request {
+            query: others.chain(pairs.iter().cloned()).collect::<Vec<_>>().join("&"),
+            ..genuine.clone()
+        }
     };
     let one = |pair: String| with(&[pair]);
     add("no token", with(&[]));
@@ -194,8 +204,19 @@ fn of_timestamp(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Reques
     let later = (number + 1).to_string();
     let millis = format!("{value}000");
     for other in [
-        later.as_str(), &millis, "", "abc", &format!("+{value}"), &format!(" {value} "), &format!("0{value}"),
-        &format!("{value}.0"), &format!("{value},{value}"), "1.7e9", "0x6b0a", "-1", "99999999999999999999",
+        later.as_str(),
+        &millis,
+        "",
+        "abc",
+        &format!("+{value}"),
+        &format!(" {value} "),
+        &format!("0{value}"),
+        &format!("{value}.0"),
+        &format!("{value},{value}"),
+        "1.7e9",
+        "0x6b0a",
+        "-1",
+        "99999999999999999999",
     ] {
         add("another time", set(genuine, name, other));
     }

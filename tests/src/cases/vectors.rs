@@ -72,7 +72,10 @@ fn facts_that_vectors_name_are_found() {
             let answered = bench.send_at(&vector.request(), vector.clock.unwrap_or(CLOCK));
             for envelope in answered.envelopes() {
                 let kind = envelope["type"].as_str().unwrap();
-                assert!(kind.len() > 4 && !kind.ends_with(".unknown") || vector.expect.event_type.is_none(), "{kind}");
+                assert!(
+                    kind.len() > 4 && !kind.ends_with(".unknown") || vector.expect.event_type.is_none(),
+                    "{kind}"
+                );
                 if let Some(id) = &vector.expect.event_id {
                     assert_eq!(envelope["id"], id.as_str(), "{}", vector.id);
                     ids += 1;

@@ -1,0 +1,313 @@
+//! Genuine calls with any body: each one is accepted, and each gives envelopes that keep the contract.
+//!
+//! Input: the row's number, the variant of the settings, then a request without its first line: headers, an empty line,
+//! the body.
+#![no_main]
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use fuzz::rows::{self, NOW};
+use fuzz::signed;
+use fuzz::tree::{self, Node, Tree};
+use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
+use shared::event::{Envelope, envelopes};
+use shared::json::MAX_DEPTH;
+use shared::provider::{Provider, Split};
+use shared::sample::Draft;
+use shared::settings::{Document, Endpoint};
+use shared::verify::verify;
+use std::collections::HashSet;
+
+fuzz_target!(|data: &[u8]| {
+    let [row, variant, request @ ..] = data else { return };
+    let provider = registry::ENTRIES[usize::from(*row) % registry::ENTRIES.len()].provider;
+    let (headers, body) = split(request);
+    let by_settings = provider.event_by_settings.is_some();
+    let document = if by_settings {
+        // A header's value serves as the place of an id, if it can.
+        let place = headers.iter().map(|(_, value)| value.as_str());
+        let pointer = place.rev().find(|value| value.starts_with('/')).unwrap_or("/id");
+        Document::of(provider, &rows::generic(*variant, pointer))
+    } else {
+        rows::document(provider)
+    };
+    let endpoint = &document.endpoints()[0];
+    if endpoint.usable().is_err() {
+        assert!(by_settings, "settings made for this row");
+        return;
+    }
+    let draft = draft(provider, endpoint, headers, body);
+    let Some(events) = accepted(provider, endpoint, &draft, NOW) else { return };
+
+    let later = accepted(provider, endpoint, &draft, NOW + 60).expect("signed a moment ago");
+    let ids = |events: &[Envelope]| events.iter().map(|event| event.id().to_owned()).collect::<Vec<_>>();
+    assert_eq!(ids(&events), ids(&later), "an id must outlive a retry");
+    let identities: HashSet<String> = events.iter().map(Envelope::identity).collect();
+
+    for event in &events {
+        check(provider, endpoint, &draft, event);
+    }
+    match provider.event.split {
+        Split::One => {
+            let [event] = events.as_slice() else { panic!("one call, one event") };
+            check_data(provider, &draft.body, event);
+        }
+        Split::Entries { entries, items } => {
+            let Some(wanted) = items_of(&draft.body, entries, items) else { return };
+            check_items(&events, entries, &wanted);
+            if identities.len() == events.len() {
+                check_order(provider, endpoint, &draft, entries, &events);
+            }
+        }
+    }
+});
+
+/// Headers and body of a request.
+fn split(request: &[u8]) -> (Vec<(String, String)>, &[u8]) {
+    let Some(end) = request.windows(2).position(|pair| pair == b"\n\n") else { return (Vec::new(), request) };
+    let head = String::from_utf8_lossy(&request[..end]);
+    let lines = head.lines().filter_map(|line| line.split_once(": "));
+    let headers = lines.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    (headers, &request[end + 2..])
+}
+
+/// A request that its sender has not signed yet.
+fn draft(provider: &Provider, endpoint: &Endpoint, headers: Vec<(String, String)>, body: &[u8]) -> Draft {
+    let described = provider.scheme.describe(endpoint);
+    let own = |name: &str| {
+        let own = described.headers.iter().chain(&described.timestamp_header);
+        own.chain([&"authorization".to_owned()]).any(|own| own.eq_ignore_ascii_case(name))
+    };
+    let mut draft = Draft {
+        method: "POST".to_owned(),
+        path: "/hook".to_owned(),
+        query: String::new(),
+        headers: headers.into_iter().filter(|(name, _)| !own(name)).collect(),
+        body: body.to_owned(),
+        family: None,
+    };
+    if provider.event_by_settings.is_some() {
+        draft.set_header("x-sig-id", "id");
+    }
+    draft
+}
+
+/// Signs a draft, has it checked and makes events of it, twice. `None` where it lacks a field that is signed.
+fn accepted(
+    provider: &'static Provider,
+    endpoint: &Endpoint,
+    draft: &Draft,
+    now: i64,
+) -> Option<Vec<Envelope>> {
+    let mut draft = draft.clone();
+    if provider.scheme.sign(&mut draft, endpoint, now).is_err() {
+        assert!(provider.name == "zalo" && signed::zalo_time(&draft.body).is_none(), "cannot be signed");
+        return None;
+    }
+    let call = draft.call();
+    let verified = verify(provider, &call, endpoint, now).expect("a genuine call");
+    let events = envelopes(&verified, now * 1000);
+    assert!(!events.is_empty(), "verified means queued");
+    assert_eq!(events, envelopes(&verified, now * 1000), "twice the same");
+    Some(events)
+}
+
+/// What holds for every envelope.
+fn check(provider: &Provider, endpoint: &Endpoint, draft: &Draft, event: &Envelope) {
+    let text = event.text();
+    let envelope = tree::parse(text).expect("an envelope is JSON");
+    assert!(envelope.depth() <= MAX_DEPTH + 1, "{} levels", envelope.depth());
+    let names: HashSet<&str> = envelope.members().iter().map(|(name, _)| name.text.as_str()).collect();
+    assert_eq!(names.len(), envelope.members().len(), "no attribute stands there twice");
+    if envelope.is_interoperable() {
+        serde_json::from_str::<Value>(text).expect("what every parser reads");
+    }
+    let attribute = |name: &str| envelope.member(name).and_then(Tree::text);
+    assert_eq!(attribute("specversion"), Some("1.0"));
+    assert_eq!(attribute("id"), Some(event.id()));
+    assert_eq!(attribute("source"), Some(event.source()));
+    assert_eq!(attribute("type"), Some(event.kind()));
+    assert_eq!(attribute("provider"), Some(provider.name));
+    assert_eq!(attribute("calldigest"), Some(&*signed::sha256(&[&draft.body])));
+    assert!(
+        !event.id().is_empty() && event.source().starts_with("/hookgate/") && !event.partition().is_empty()
+    );
+    for (name, value) in envelope.members().iter().filter(|(name, _)| name.text != "data") {
+        let legal =
+            |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || name.text == "data_base64";
+        assert!(name.text.bytes().all(legal) && name.text.len() <= 20, "{}", name.text);
+        assert!(!value.raw.starts_with(['{', '[', 'n']), "{} is no CloudEvents type", name.text);
+        assert!(value.text() != Some("") || name.text == "data_base64", "{} is empty", name.text);
+    }
+
+    let settings = endpoint.object("event").and_then(|event| event.get("prefix")?.as_str());
+    let prefix = settings.unwrap_or(provider.event.prefix);
+    let kind = event.kind().strip_prefix(prefix).and_then(|kind| kind.strip_prefix('.'));
+    let kind = kind.unwrap_or_else(|| panic!("{} is not of {prefix}", event.kind()));
+    assert!(kind.split('.').all(|part| !part.is_empty()), "the type {:?}", event.kind());
+    if let Some(time) = attribute("time") {
+        assert!(is_rfc3339(time), "{time}");
+    }
+
+    assert!(text.chars().all(is_carried), "SQS would refuse it");
+    let mut size = text.len();
+    for (name, value) in event.attributes() {
+        assert!(!value.is_empty() && value.len() <= 256 && value.chars().all(is_carried), "{name}={value:?}");
+        size += name.len() + "String".len() + value.len();
+    }
+    assert_eq!(event.size(), size);
+
+    if let Some(headers) = attribute("headers") {
+        let headers = tree::parse(headers).expect("JSON within JSON");
+        for (name, value) in headers.members() {
+            assert!(provider.event.headers.contains(&&*name.text), "{} may not be seen", name.text);
+            let call = signed::joined(&draft.headers);
+            assert!(call.get(&name.text).map(String::as_str) == value.text());
+        }
+    }
+}
+
+/// What an event's data is, where a call is one event.
+fn check_data(provider: &Provider, body: &[u8], event: &Envelope) {
+    let envelope = tree::parse(event.text()).expect("an envelope is JSON");
+    let (data, bytes) = (envelope.member("data"), envelope.member("data_base64"));
+    assert!(data.is_some() as u8 + bytes.is_some() as u8 == u8::from(!body.is_empty()));
+    if let Some(bytes) = bytes {
+        let bytes = bytes.text().expect("a text");
+        assert_eq!(BASE64_STANDARD.decode(bytes).expect("base64"), body, "the exact bytes");
+    }
+    let text = std::str::from_utf8(body).ok().map(|text| text.strip_prefix('\u{feff}').unwrap_or(text));
+    let tree = text.and_then(tree::parse).filter(|tree| tree.is_object() && tree.depth() <= MAX_DEPTH);
+    let (Some(tree), None) = (tree, provider.event_by_settings) else { return };
+    match data {
+        Some(data) => {
+            let wanted = tree.raw.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
+            assert_eq!(data.raw, wanted, "byte for byte");
+            if tree.is_interoperable() {
+                let value = |text| serde_json::from_str::<Value>(text).expect("what every parser reads");
+                assert_eq!(value(data.raw), value(tree.raw));
+            }
+        }
+        None => assert!(tree.has_twins(), "an object that was not read"),
+    }
+}
+
+/// The items of a body of entries; `None` where a reader may see several values, or an entry is none.
+fn items_of<'b>(body: &'b [u8], entries: &str, arrays: &[&str]) -> Option<Vec<Wanted<'b>>> {
+    let text = std::str::from_utf8(body).ok()?;
+    let tree = tree::parse(text.strip_prefix('\u{feff}').unwrap_or(text))?;
+    let readable =
+        tree.is_object() && tree.depth() <= MAX_DEPTH && !tree.has_twins() && tree.is_interoperable();
+    let list = readable.then(|| tree.member(entries).map(Tree::elements).unwrap_or_default())?;
+    if !list.iter().all(Tree::is_object) {
+        return None;
+    }
+    let mut all = Vec::new();
+    for entry in list {
+        let before = all.len();
+        for array in arrays {
+            for item in entry.member(array).map(Tree::elements).unwrap_or_default() {
+                all.push(Wanted { array: Some((*array).to_owned()), raw: item.raw });
+            }
+        }
+        if all.len() == before {
+            all.push(Wanted { array: None, raw: entry.raw });
+        }
+    }
+    if all.is_empty() {
+        all.push(Wanted { array: None, raw: tree.raw });
+    }
+    Some(all)
+}
+
+struct Wanted<'b> {
+    /// The array that the item stands in; none for an entry or a whole body.
+    array: Option<String>,
+    raw: &'b str,
+}
+
+/// Every item is in one event, in the order sent, with its enclosing object.
+fn check_items(events: &[Envelope], entries: &str, wanted: &[Wanted<'_>]) {
+    assert_eq!(events.len(), wanted.len(), "one event for each item");
+    for (event, wanted) in events.iter().zip(wanted) {
+        let envelope = tree::parse(event.text()).expect("an envelope is JSON");
+        let data = envelope.member("data").expect("it was read");
+        let entry = match data.member(entries).map(|list| &list.node) {
+            Some(Node::Array(list)) => list.first(),
+            _ => None,
+        };
+        let found = match (&wanted.array, entry) {
+            (Some(array), Some(entry)) => {
+                let items = entry.member(array).expect("the array").elements();
+                assert_eq!(items.len(), 1, "one item");
+                &items[0]
+            }
+            (None, Some(entry)) => entry,
+            (_, None) => data,
+        };
+        let carried = wanted.raw.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff");
+        assert_eq!(found.raw, carried, "byte for byte");
+    }
+}
+
+/// The ids are the same when a retry has its entries in another order.
+fn check_order(
+    provider: &'static Provider,
+    endpoint: &Endpoint,
+    draft: &Draft,
+    entries: &str,
+    events: &[Envelope],
+) {
+    let text = std::str::from_utf8(&draft.body).expect("it was read");
+    let tree = tree::parse(text.strip_prefix('\u{feff}').unwrap_or(text)).expect("it was read");
+    let members = tree.members().iter().map(|(name, value)| {
+        let reversed: Vec<&str> = value.elements().iter().rev().map(|entry| entry.raw).collect();
+        let array = name.text == entries && matches!(value.node, Node::Array(_));
+        let value = if array { format!("[{}]", reversed.join(",")) } else { value.raw.to_owned() };
+        format!("{}:{value}", serde_json::json!(name.text))
+    });
+    let body = format!("{{{}}}", members.collect::<Vec<_>>().join(","));
+    if tree.member(entries).is_none_or(|list| list.elements().is_empty()) {
+        return;
+    }
+    let draft = Draft { body: body.into(), ..draft.clone() };
+    let reversed = accepted(provider, endpoint, &draft, NOW).expect("signed as before");
+    let ids = |events: &[Envelope]| {
+        let mut ids: Vec<String> = events.iter().map(|event| event.id().to_owned()).collect();
+        ids.sort();
+        ids
+    };
+    assert_eq!(ids(events), ids(&reversed), "an id must not depend on the order of entries");
+}
+
+/// What SQS documents as carried by a message.
+fn is_carried(c: char) -> bool {
+    matches!(c as u32, 0x9 | 0xa | 0xd | 0x20..=0xd7ff | 0xe000..=0xfffd | 0x10000..=0x10ffff)
+}
+
+/// RFC 3339, the shape and the ranges.
+fn is_rfc3339(time: &str) -> bool {
+    let bytes = time.as_bytes();
+    let number = |at: usize, len: usize| -> Option<u32> {
+        let digits = time.get(at..at + len)?;
+        digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+    };
+    let mark = |at: usize, wanted: u8| bytes.get(at) == Some(&wanted);
+    let date = number(0, 4).is_some() && mark(4, b'-') && mark(7, b'-') && mark(10, b'T');
+    let in_range = matches!(
+        (number(5, 2), number(8, 2), number(11, 2), number(14, 2), number(17, 2)),
+        (Some(1..=12), Some(1..=31), Some(0..=23), Some(0..=59), Some(0..=60))
+    );
+    let fraction = bytes.get(19..).unwrap_or_default();
+    let digits = match fraction {
+        [b'.', rest @ ..] => 1 + rest.iter().take_while(|byte| byte.is_ascii_digit()).count(),
+        _ => 0,
+    };
+    let zone = &fraction[digits..];
+    let offset = zone.len() == 6
+        && matches!(zone[0], b'+' | b'-')
+        && zone[3] == b':'
+        && [1, 2, 4, 5].iter().all(|at| zone[*at].is_ascii_digit());
+    date && in_range && mark(13, b':') && mark(16, b':') && digits != 1 && (zone == b"Z" || offset)
+}

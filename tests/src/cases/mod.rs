@@ -1,0 +1,19 @@
+//! What Hookgate promises, tried in this process and on the built binaries through the doubles. Numbers in comments are
+//! those of the cases in `docs/cases.md`.
+
+mod cli;
+mod crypto;
+mod envelope;
+mod forgeries;
+mod handshakes;
+mod house;
+mod octokit;
+mod package;
+mod parsing;
+mod queue;
+mod settings;
+mod support;
+mod template;
+mod transport;
+mod vectors;
+mod window;
