@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 use std::convert::Infallible;
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -52,11 +53,10 @@ pub fn run(provider: &'static Provider) -> Result<(), Error> {
 
 /// The gate that the environment describes.
 fn from_env(provider: &'static Provider) -> Gate {
-    let set = |name| env::var(name).ok().filter(|value: &String| !value.trim().is_empty());
     let aws = Arc::new(Aws::from_env());
-    let config = set("HOOKGATE_CONFIG").unwrap_or_else(|| "{}".to_owned());
-    let ttl = set("HOOKGATE_CONFIG_TTL");
-    let settings = Settings::new(provider, Source::of(&config), ttl.as_deref(), &aws);
+    let source = Source::of(&set("HOOKGATE_CONFIG").unwrap_or_else(|| "{}".to_owned()));
+    let ttl = number("HOOKGATE_CONFIG_TTL", "is no number of seconds; 300 is used").map(Duration::from_secs);
+    let settings = Settings::new(provider, source, ttl, &aws);
     let store: Box<dyn Store> = match set("QUEUE_URL") {
         Some(url) => Box::new(Sqs::new(&aws, &url)),
         None => {
@@ -64,15 +64,22 @@ fn from_env(provider: &'static Provider) -> Gate {
             Box::new(NoQueue)
         }
     };
-    let max_bytes = match set("QUEUE_MAX_BYTES").map(|bytes| bytes.parse()) {
-        Some(Ok(bytes)) => bytes,
-        Some(Err(_)) => {
-            log::environment("QUEUE_MAX_BYTES", "is not a number; 262144 is used");
-            DEFAULT_MAX_BYTES
-        }
-        None => DEFAULT_MAX_BYTES,
-    };
-    Gate::new(provider, settings, Queue::new(store, max_bytes))
+    let max_bytes = number("QUEUE_MAX_BYTES", "is no number of bytes; 262144 is used");
+    Gate::new(provider, settings, Queue::new(store, max_bytes.unwrap_or(DEFAULT_MAX_BYTES)))
+}
+
+/// A variable that is set to something.
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// A variable that is a number; one that is set to something else is logged with these words.
+fn number<T: FromStr>(name: &str, otherwise: &str) -> Option<T> {
+    let number = set(name)?.parse().ok();
+    if number.is_none() {
+        log::environment(name, otherwise);
+    }
+    number
 }
 
 /// In place of a queue that nobody named.

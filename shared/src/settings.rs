@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 /// Secrets below this length in bytes draw a warning.
 const SHORT: usize = 16;
-/// How long settings are used before they are read again, if `HOOKGATE_CONFIG_TTL` does not say.
+/// How long settings are used before they are read again, if nobody says otherwise.
 const TTL: Duration = Duration::from_secs(300);
 /// A check that fails under settings older than this has them read again early, at most once in as long.
 const EARLY: Duration = Duration::from_secs(30);
@@ -361,17 +361,21 @@ impl Settings {
         Settings { provider, kind: Kind::Fixed(Ok(Arc::new(document))) }
     }
 
-    /// Settings from a source; nothing is read yet. `ttl` is the value of `HOOKGATE_CONFIG_TTL`.
-    pub fn new(provider: &'static Provider, source: Source, ttl: Option<&str>, aws: &Arc<Aws>) -> Settings {
+    /// Settings from a source; nothing is read yet. `ttl` is 300 s if not given.
+    pub fn new(
+        provider: &'static Provider,
+        source: Source,
+        ttl: Option<Duration>,
+        aws: &Arc<Aws>,
+    ) -> Settings {
         let kind = match source {
             Source::Inline(text) => Kind::Fixed(Document::read(provider, &text).map(|document| {
                 report(provider, &document);
                 Arc::new(document)
             })),
             source => {
-                let ttl = ttl.and_then(|seconds| seconds.parse().ok()).map_or(TTL, Duration::from_secs);
-                let state = Mutex::default();
-                Kind::Remote { source, aws: aws.clone(), ttl: jittered(ttl), state }
+                let ttl = jittered(ttl.unwrap_or(TTL));
+                Kind::Remote { source, aws: aws.clone(), ttl, state: Mutex::default() }
             }
         };
         Settings { provider, kind }

@@ -714,3 +714,17 @@ fn providers_are_listed_for_people_and_for_programs() {
         );
     }
 }
+
+/// The table in the documents is what the rows say. To renew it: `hookgate providers --markdown`.
+#[test]
+fn the_table_in_the_documents_is_that_of_the_rows() {
+    let folder = Folder::new();
+    let ran = run(&folder, &["providers", "--markdown"]);
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/providers.md");
+    let document = fs::read_to_string(file).expect("docs/providers.md");
+    assert!(ran.text.lines().count() > 2, "{}", ran.text);
+    assert!(
+        document.ends_with(&ran.text),
+        "docs/providers.md is not what `hookgate providers --markdown` prints"
+    );
+}

@@ -659,6 +659,29 @@ fn an_attempt_is_a_number_or_nothing() {
 }
 
 /// Headers of the allow-list travel as the text of a JSON object, and none that is longer than any has reason to be.
+/// 84: an id in a header is as good as the signature where that covers the header, and no better elsewhere.
+#[test]
+fn an_id_in_a_header_counts_for_what_covers_it() {
+    let rule = |signed: Value| {
+        json!({
+            "secret": "a throw-away secret",
+            "signature": {"header": "x-signature", "signed": signed, "id_header": "X-Id"},
+            "event": {"id": "header:x-id"},
+        })
+    };
+    let request = Request::post("application/json", "{}").header("X-Id", "42");
+    let config = rule(json!(["id", ".", "body"]));
+    let signed_id = signed(entry("generic").provider, &config, request.clone());
+    let envelope = Bench::new(entry("generic").provider, &config).send(&signed_id).envelope();
+    assert_eq!((&envelope["id"], &envelope["idsource"]), (&json!("42"), &json!("signed")));
+
+    let mut config = rule(json!(["body"]));
+    config["signature"].as_object_mut().expect("an object").remove("id_header");
+    let plain = signed(entry("generic").provider, &config, request);
+    let envelope = Bench::new(entry("generic").provider, &config).send(&plain).envelope();
+    assert_eq!((&envelope["id"], &envelope["idsource"]), (&json!("42"), &json!("header")));
+}
+
 #[test]
 fn headers_travel_as_text() {
     let config = json!({ "secret": "throw-away secret, 16+" });
