@@ -659,6 +659,41 @@ fn an_attempt_is_a_number_or_nothing() {
 }
 
 /// Headers of the allow-list travel as the text of a JSON object, and none that is longer than any has reason to be.
+/// 83: what is about a message carries its id, and is another event: a queue that drops duplicates must keep both.
+#[test]
+fn what_is_about_a_message_has_an_id_of_its_own() {
+    let zalo = json!({"app_id": "1", "oa_secret_key": "a throw-away secret"});
+    let of_zalo = |name: &str| {
+        let body = json!({
+            "app_id": "1", "event_name": name, "sender": {"id": "2"}, "recipient": {"id": "3"},
+            "message": {"msg_id": "m"}, "timestamp": "1795500000000",
+        });
+        (entry("zalo").provider, &zalo, body)
+    };
+    let meta = json!({"app_secret": "a throw-away secret", "verify_token": "a throw-away token"});
+    let of_meta = |object: &str, what: Value| {
+        let item = json!({"sender": {"id": "2"}, "recipient": {"id": "3"}, "timestamp": 1, "message": what});
+        let body = json!({"object": object, "entry": [{"id": "3", "time": 1, "messaging": [item]}]});
+        (entry("facebook").provider, &meta, body)
+    };
+    let events = [
+        of_zalo("user_send_text"),
+        of_zalo("user_received_message"),
+        of_zalo("user_reacted_message"),
+        of_meta("instagram", json!({"mid": "m", "text": "x"})),
+        of_meta("instagram", json!({"mid": "m", "is_deleted": true})),
+    ];
+    let mut identities = BTreeSet::new();
+    for (provider, config, body) in &events {
+        let request = signed(provider, config, Request::post("application/json", body.to_string()));
+        let answered = Bench::new(provider, config).send(&request);
+        let [event] = answered.events.as_slice() else { panic!("{answered:?}") };
+        identities.insert(event.identity());
+    }
+    assert_eq!(identities.len(), events.len(), "{identities:?}");
+    assert!(identities.contains("/hookgate/zalo\nm\n") && identities.contains("/hookgate/facebook\nm\n"));
+}
+
 /// 84: an id in a header is as good as the signature where that covers the header, and no better elsewhere.
 #[test]
 fn an_id_in_a_header_counts_for_what_covers_it() {
