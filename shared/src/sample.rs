@@ -67,16 +67,18 @@ impl Draft {
     }
 
     /// Puts the texts of settings where the sample names them in braces (`{verify_token}`), in path and query.
-    fn fill(&mut self, provider: &Provider, endpoint: &Endpoint) {
+    fn fill(&mut self, provider: &Provider, endpoint: &Endpoint) -> Result<(), Fault> {
         for setting in provider.settings {
             let name = format!("{{{}}}", setting.name);
-            let secret = || endpoint.secrets(setting.name).ok()?.first().map(|secret| secret.expose());
-            if let Some(value) = endpoint.text(setting.name).or_else(secret) {
-                self.query =
-                    self.query.replace(&name, &utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
-                self.path = self.path.replace(&name, value);
+            if !self.query.contains(&name) && !self.path.contains(&name) {
+                continue;
             }
+            let secret = || endpoint.secrets(setting.name).ok()?.first().map(|secret| secret.expose());
+            let value = endpoint.text(setting.name).or_else(secret).ok_or(Fault::Setting(setting.name))?;
+            self.query = self.query.replace(&name, &utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
+            self.path = self.path.replace(&name, value);
         }
+        Ok(())
     }
 }
 
@@ -84,7 +86,7 @@ impl Draft {
 /// needs stays unsigned: a probe, which the provider does not sign either.
 pub fn signed(provider: &Provider, file: &str, endpoint: &Endpoint, now: i64) -> Result<Draft, Fault> {
     let mut draft = Draft::parse(file)?;
-    draft.fill(provider, endpoint);
+    draft.fill(provider, endpoint)?;
     if draft.method == "POST" {
         let families = provider.scheme.describe(endpoint).headers;
         draft.family = family(&families, &draft).map(str::to_owned);
