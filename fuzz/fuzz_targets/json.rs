@@ -81,7 +81,9 @@ fn each(tree: &Tree<'_>, place: &str, lookups: &mut usize) {
             }
             for (name, value) in members.iter().take(MAX_LOOKUPS).filter(|(name, _)| name.whole) {
                 let pointer = format!("/{}", name.text.replace('~', "~0").replace('/', "~1"));
-                let twins = members.iter().filter(|(other, _)| other.text == name.text).count() > 1;
+                // A name with half of a surrogate pair is no other name's twin, whatever stands for that half.
+                let named = members.iter().filter(|(other, _)| other.whole && other.text == name.text);
+                let twins = named.count() > 1;
                 match json::at(tree.raw, &pointer) {
                     Ok(found) => assert!(found == Some(value.raw) && !twins, "{place}{pointer}"),
                     Err(_) => assert!(twins || members.iter().any(|(other, _)| !other.whole)),
