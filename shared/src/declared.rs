@@ -9,7 +9,7 @@ use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
 use crate::verify::{
     Description, Encoding, Layout, Mac, Part, Place, Proof, Scheme, Timestamp, TimestampAt, Token,
-    check_basic, sealed,
+    check_basic, public_url, sealed,
 };
 use crate::{form, json, xml};
 use base64::Engine as _;
@@ -92,15 +92,53 @@ struct Signature<'s> {
 }
 
 impl Signature<'_> {
-    /// Whether the id holds a text that separates it from what is signed beside it: then the same signature would do for
-    /// another id and another body.
-    fn id_is_ambiguous(&self, call: &Call<'_>) -> bool {
+    /// Whether what is signed could be cut in another place, so that the same signature would do for another id, URL or
+    /// body. Two things fix a border: a text of the settings that the part beside it does not hold, and the bracket that
+    /// a body of JSON or XML begins and ends with. A time has its digits and its window, and can neither grow nor shrink;
+    /// but where it stands between two others it could be found elsewhere, so they count as neighbours.
+    fn is_ambiguous(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint) -> bool {
+        let words = self.rule.signed.as_deref().unwrap_or(&["body"]);
         let id = self.id_header.as_deref().and_then(|name| call.header(name)).unwrap_or_default();
-        let words = self.rule.signed.as_deref().unwrap_or_default();
-        words.windows(2).any(|pair| match pair {
-            ["id", text] | [text, "id"] => id.contains(text),
-            _ => false,
-        })
+        let (url, is_fixed_url) = (public_url(call, endpoint), endpoint.text("url").is_some());
+        let opened = matches!(body.first(), Some(b'{' | b'[' | b'<'));
+        let closed = matches!(body.last(), Some(b'}' | b']' | b'>'));
+        let mut before: Option<&str> = None;
+        let mut between = String::new();
+        for word in words.iter().copied() {
+            let value = |word: &str| if word == "id" { id } else { &*url };
+            let is_apart = |word: &str| !between.is_empty() && !value(word).contains(&between);
+            let is_clear = match (before, word) {
+                (_, "url") if is_fixed_url => {
+                    between.push_str(&url);
+                    continue;
+                }
+                (Some(part), "timestamp") => {
+                    if part != "body" && is_apart(part) {
+                        before = None;
+                    }
+                    between.clear();
+                    continue;
+                }
+                (None, "timestamp") => continue,
+                (None, "body" | "id" | "url") => true,
+                (Some(part), "body") => is_apart(part) || (opened && !value(part).contains(['{', '[', '<'])),
+                (Some("body"), "id" | "url") => {
+                    is_apart(word) || (closed && !value(word).contains(['}', ']', '>']))
+                }
+                (Some(_), "id") => is_apart("id"),
+                (Some(_), "url") => is_apart("id") || !id.contains("://"),
+                (_, text) => {
+                    between.push_str(text);
+                    continue;
+                }
+            };
+            if !is_clear {
+                return true;
+            }
+            before = Some(word);
+            between.clear();
+        }
+        false
     }
 
     fn with<R>(&self, run: impl FnOnce(&Mac<'_>) -> R) -> R {
@@ -147,7 +185,7 @@ impl<'s> Defences<'s> {
     fn of(endpoint: &'s Endpoint) -> Result<Defences<'s>, Flaw> {
         let signature = match (endpoint.has("secret"), endpoint.object("signature")) {
             (false, None) => None,
-            (true, Some(rule)) => Some(Signature::of(rule, endpoint.text("url").is_some())?),
+            (true, Some(rule)) => Some(Signature::of(rule)?),
             (true, None) => return Err(Flaw::fatal("signature", "is missing, and `secret` is there")),
             (false, Some(_)) => return Err(Flaw::fatal("secret", "is missing, and `signature` is there")),
         };
@@ -203,7 +241,7 @@ impl<'s> Defences<'s> {
 }
 
 impl<'s> Signature<'s> {
-    fn of(rule: &'s serde_json::Value, has_url: bool) -> Result<Signature<'s>, Flaw> {
+    fn of(rule: &'s serde_json::Value) -> Result<Signature<'s>, Flaw> {
         let flaw = |what| Flaw::fatal("signature", what);
         let rule = SignatureRule::deserialize(rule)
             .map_err(|_| flaw("has a member that is unknown or of the wrong kind; `header` must be there"))?;
@@ -214,18 +252,6 @@ impl<'s> Signature<'s> {
         }
         if signed("timestamp") != rule.timestamp_header.is_some() {
             return Err(flaw("`timestamp` in `signed` and `timestamp_header` need each other"));
-        }
-        if signed("url") && !has_url {
-            return Err(flaw(
-                "`url` in `signed` needs the setting `url`, or a caller could move text between the two",
-            ));
-        }
-        let words = rule.signed.as_deref().unwrap_or(&["body"]);
-        let is_literal = |word: &str| !["body", "timestamp", "id", "url"].contains(&word);
-        if words.windows(2).any(
-            |pair| matches!(pair, [a, b] if (*a == "id" && !is_literal(b)) || (*b == "id" && !is_literal(a))),
-        ) {
-            return Err(flaw("`id` in `signed` needs a fixed text between it and what stands beside it"));
         }
         if [Some(rule.header), rule.timestamp_header, rule.id_header]
             .into_iter()
@@ -264,8 +290,8 @@ impl Scheme for Declared {
             passed(check_basic(call, basic.username, basic.password)?);
         }
         if let Some(signature) = &defences.signature {
-            if signature.id_is_ambiguous(call) {
-                return Err(Refused::Malformed("id").into());
+            if signature.is_ambiguous(call, body, endpoint) {
+                return Err(Refused::Malformed("what is signed could be cut in another place").into());
             }
             passed(signature.with(|mac| mac.check(call, body, endpoint, now))?);
         }

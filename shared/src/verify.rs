@@ -574,7 +574,7 @@ impl Proof {
 }
 
 /// The URL that the provider called: the setting `url`, else the host name that AWS gave the function. Never a header.
-fn public_url(call: &Call<'_>, endpoint: &Endpoint) -> String {
+pub(crate) fn public_url(call: &Call<'_>, endpoint: &Endpoint) -> String {
     if let Some(url) = endpoint.text("url") {
         return url.to_owned();
     }

@@ -1,9 +1,11 @@
 //! Forgeries derived from every accepted vector: each changes one thing, and each must end in the one refusal.
 
 use super::support::{Answered, Bench, CLOCK, entry};
-use crate::event::Request;
+use crate::event::{Request, URL_HOST};
 use crate::vector::{self, Decision, Vector};
-use serde_json::Value;
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
 use shared::gate::Why;
 use shared::provider::Provider;
 use shared::settings::Document;
@@ -294,4 +296,70 @@ fn an_uncovered_body_is_said_to_be_so() {
     let answered = Bench::new(provider, &vector.config()).send(&request);
     assert_eq!(answered.envelope()["assurance"], "token");
     assert_eq!(answered.envelope()["idsource"], "header");
+}
+
+/// By settings, several parts may be signed side by side. A captured call must not pass cut in another place: every call
+/// here has the right signature for what it sends.
+#[test]
+fn what_is_signed_cannot_be_cut_elsewhere() {
+    let provider = entry("generic").provider;
+    let second = CLOCK.to_string();
+    // What is signed; id, query and body; `T` is the signed time.
+    let genuine: [(&[&str], &str, &str, &str); 9] = [
+        (&["id", "timestamp", "body"], "evt_1", "", r#"[T,{"a":1}]"#),
+        (&["id", ".", "timestamp", ".", "body"], "evt_1", "", "a=1.5"),
+        (&["id", ".", "body"], "evt_1", "", "a=1.50&b=2"),
+        (&["id", "body"], "evt_1", "", r#"{"to":"bob"}"#),
+        (&["body", "id"], "evt_1", "", "[[1]]"),
+        (&["body", ".", "id"], "evt_1", "", "a=1.5"),
+        (&["body", "timestamp", "id"], "evt_1", "", r#"{"a":T}"#),
+        (&["url", "body"], "", "x=1", r#"{"a":[1]}"#),
+        (&["timestamp", "body"], "", "", "5a=1"),
+    ];
+    let cut: [(&[&str], &str, &str, &str); 10] = [
+        (&["id", "timestamp", "body"], "evt_1T[", "", r#",{"a":1}]"#),
+        (&["id", ".", "timestamp", ".", "body"], "evt_1.T.x", "", "a=1"),
+        (&["id", ".", "body"], "evt_1.a=1", "", "50&b=2"),
+        (&["id", "body"], r#"evt_1{"to":"#, "", r#"{"x":"bob"}"#),
+        (&["id", "body"], "evt_", "", "1a=1"),
+        (&["body", "id"], "]evt_1", "", "[[1]"),
+        (&["body", ".", "id"], "5.evt_1", "", "a=1"),
+        (&["body", "timestamp", "id"], "}Tevt_1", "", r#"{"a":"#),
+        (&["url", "body"], "", r#"x=1{"a":"#, "[1]}"),
+        (&["url", "body"], "", "x=", "1"),
+    ];
+    let send = |words: &[&str], id: &str, query: &str, body: &str| {
+        let (id, body) = (id.replace('T', &second), body.replace('T', &second));
+        let mut signature = json!({"header": "x-signature", "signed": words});
+        for word in ["id", "timestamp"].into_iter().filter(|word| words.contains(word)) {
+            signature[format!("{word}_header")] = format!("x-{word}").into();
+        }
+        let query_of_url = if query.is_empty() { String::new() } else { format!("?{query}") };
+        let url = format!("https://{URL_HOST}/{query_of_url}");
+        let mut mac = Hmac::<Sha256>::new_from_slice(b"a throw-away secret").expect("a key");
+        for word in words {
+            mac.update(match *word {
+                "id" => id.as_bytes(),
+                "timestamp" => second.as_bytes(),
+                "body" => body.as_bytes(),
+                "url" => url.as_bytes(),
+                text => text.as_bytes(),
+            });
+        }
+        let mut request = Request::post("application/json", body.as_str())
+            .header("x-id", &id)
+            .header("x-timestamp", &second)
+            .header("x-signature", &hex::encode(mac.finalize().into_bytes()));
+        request.query = query.into();
+        let config = json!({"secret": "a throw-away secret", "signature": signature});
+        Bench::new(provider, &config).send(&request)
+    };
+    for (words, id, query, body) in genuine {
+        let answered = send(words, id, query, body);
+        assert!(answered.is_accepted(1), "{words:?} {id} {query} {body}: {answered:?}");
+    }
+    for (words, id, query, body) in cut {
+        let answered = send(words, id, query, body);
+        assert!(answered.is_refused(), "{words:?} {id} {query} {body}: {answered:?}");
+    }
 }

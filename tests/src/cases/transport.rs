@@ -950,23 +950,26 @@ fn a_signed_url_is_never_taken_from_a_header() {
     }
 }
 
-/// 100: without a provider's row to say so, the URL has to stand in the settings.
+/// 100: by settings alone the URL is that of the settings, else the one that AWS names.
 #[test]
-fn a_signed_url_by_settings_is_one_of_the_settings() {
+fn a_signed_url_by_settings_is_that_of_the_settings_or_of_aws() {
     let sqs = Sqs::start();
     let signature = json!({ "header": "x-signature", "signed": ["url", "body"] });
     let mut config = json!({ "secret": SECRET, "signature": signature });
     let call = |url: &str| {
         Request::post(JSON, "{}").header("x-signature", &mac(SECRET, &[url.as_bytes(), b"{}"])).at("/in")
     };
-    let of_url = format!("https://{URL_HOST}/in");
+    let of_aws = format!("https://{URL_HOST}/in");
     let function = gate("generic", &sqs, &config).start();
-    assert_fault(&send(&function, &call(&of_url)), "no URL in the settings");
-    assert!(function.stop().contains("needs the setting `url`"));
+    assert_eq!(send(&function, &call(&of_aws)).status(), 200);
+    assert_refused(
+        &send(&function, &call(&of_aws).header("x-forwarded-host", "evil").at("/out")),
+        "elsewhere",
+    );
     config["url"] = "https://hooks.example/in".into();
     let function = gate("generic", &sqs, &config).start();
     assert_eq!(send(&function, &call("https://hooks.example/in")).status(), 200);
-    assert_refused(&send(&function, &call(&of_url)), "the URL of AWS beside a setting");
+    assert_refused(&send(&function, &call(&of_aws)), "the URL of AWS beside a setting");
 }
 
 /// A row with a defect: its format panics with what it reads.
