@@ -4,13 +4,12 @@
 use crate::call::Call;
 use crate::crypto::{self, Algorithm};
 use crate::error::{Failure, Fault, Refused, Unreadable};
+use crate::mac::{Encoding, Layout, Mac, Part, Timestamp, TimestampAt, public_url};
 use crate::provider::{Content, Event, Field, Time};
 use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
-use crate::verify::{
-    Description, Encoding, Layout, Mac, Part, Place, Proof, Scheme, Timestamp, TimestampAt, Token,
-    check_basic, public_url, sealed,
-};
+use crate::token::{Place, Token, check_basic};
+use crate::verify::{Description, Proof, Scheme, sealed};
 use crate::{form, json, xml};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod handshake;
 pub mod json;
 pub mod log;
+pub mod mac;
 pub mod provider;
 pub mod queue;
 pub mod reply;
@@ -23,6 +24,7 @@ pub mod sample;
 pub mod secret;
 pub mod settings;
 pub mod sqs;
+pub mod token;
 pub mod verify;
 pub mod xml;
 

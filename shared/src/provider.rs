@@ -2,8 +2,9 @@
 
 use crate::error::Unreadable;
 use crate::handshake::Handshake;
+use crate::mac::Mac;
 use crate::settings::Endpoint;
-use crate::verify::{Mac, Scheme};
+use crate::verify::Scheme;
 use crate::{form, json};
 use std::borrow::Cow;
 use std::time::Duration;

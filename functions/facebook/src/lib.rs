@@ -6,9 +6,9 @@
 //! Deadline 5 s, as the Messenger documentation says; for other Page fields none is published.
 
 use shared::handshake::VerifyToken;
+use shared::mac::{Layout, Mac};
 use shared::provider::Field::{ArrayName, Body, Entry, Item, Maybe, NameBeside, Where, Word};
 use shared::provider::{Event, Facts, Provider, Setting, Split, Time};
-use shared::verify::{Layout, Mac};
 use std::time::Duration;
 
 /// What stands in a messaging item beside the member that says what happened.

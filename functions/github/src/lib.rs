@@ -5,9 +5,9 @@
 //! is not signed: <https://docs.github.com/en/rest/repos/webhooks#get-a-delivery-for-a-repository-webhook>.
 //! Deadline 10 s, and GitHub never sends a call again by itself.
 
+use shared::mac::{Layout, Mac};
 use shared::provider::Field::{Body, Header, Maybe};
 use shared::provider::{Event, Facts, JSON_OR_FORM, Provider, Setting};
-use shared::verify::{Layout, Mac};
 use std::time::Duration;
 
 /// The row.

@@ -7,9 +7,9 @@
 //! carry neither `Shopify-Event-Id` nor `Shopify-Resource-Id` any more (@shopify/shopify-api 15.0.0).
 //! Deadline 5 s. After a rotation Shopify may sign with the old secret for an hour: keep both in the settings.
 
+use shared::mac::{Encoding, Mac};
 use shared::provider::Field::{Body, Header};
 use shared::provider::{Event, Facts, Provider, Setting, Time};
-use shared::verify::{Encoding, Mac};
 use std::time::Duration;
 
 /// The row.

@@ -5,9 +5,9 @@
 //! Replay: 300 s to both sides. Deadline 3 s; an empty 200 is a valid answer to commands and interactions.
 
 use shared::handshake::{FlagProbe, SignedChallenge};
+use shared::mac::{Layout, Mac, Part, Timestamp, TimestampAt};
 use shared::provider::Field::{Body, Maybe, Where, Word};
 use shared::provider::{Event, Facts, JSON_OR_FORM, Provider, Setting, Time};
-use shared::verify::{Layout, Mac, Part, Timestamp, TimestampAt};
 use std::time::Duration;
 
 /// The row.

@@ -5,9 +5,9 @@
 //! Replay: 300 s to both sides; Stripe's own libraries look at the past only, we refuse a signed future too.
 //! While a secret is rolled, Stripe signs with each live one. Every retry is signed anew under the same event id.
 
+use shared::mac::{Layout, Mac, Part, Timestamp, TimestampAt};
 use shared::provider::Field::Body;
 use shared::provider::{Event, Facts, Provider, Setting, Time};
-use shared::verify::{Layout, Mac, Part, Timestamp, TimestampAt};
 use std::time::Duration;
 
 /// The row.

@@ -8,7 +8,7 @@
 
 use shared::provider::Field::{Beside, Body, NameBeside};
 use shared::provider::{Event, Facts, Provider, Setting, Time};
-use shared::verify::{Place, Token};
+use shared::token::{Place, Token};
 use std::time::Duration;
 
 /// The member beside which an update has the one that says what happened.

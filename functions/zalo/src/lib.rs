@@ -9,9 +9,9 @@
 
 use shared::crypto::SHA256;
 use shared::handshake::{EmptyProbe, SitePage};
+use shared::mac::{Layout, Mac, Part};
 use shared::provider::Field::{Body, Where};
 use shared::provider::{Event, Facts, Provider, Setting, Time};
-use shared::verify::{Layout, Mac, Part};
 use std::time::Duration;
 
 /// The file as Zalo gives it for download, before and after the token. It has `property` where the tag for a page of

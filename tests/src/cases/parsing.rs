@@ -12,8 +12,8 @@ use shared::event::{Envelope, MAX_FIELD};
 use shared::form::MAX_FIELDS;
 use shared::gate::Why;
 use shared::json::MAX_DEPTH;
+use shared::mac::Mac;
 use shared::provider::{Event, JSON_OR_FORM, Provider};
-use shared::verify::Mac;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 

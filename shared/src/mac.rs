@@ -1,0 +1,381 @@
+//! Signatures: a MAC, or a digest with the secret in it, over parts of the call.
+
+use crate::call::Call;
+use crate::crypto::{self, Algorithm, Tag};
+use crate::error::{Failure, Fault, Refused};
+use crate::json;
+use crate::sample::Draft;
+use crate::settings::Endpoint;
+use crate::verify::{Assurance, Description, Proof, Scheme, sealed};
+use base64::Engine as _;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
+use std::borrow::Cow;
+
+/// The longest header that holds signatures, in bytes. Genuine ones stay under 1,000.
+pub const MAX_SIGNATURE_HEADER: usize = 4096;
+/// The most signatures that one call may offer. Providers send one for each live secret.
+pub const MAX_SIGNATURES: usize = 16;
+/// The widest window for a signed time that is still called fresh, in seconds.
+const FRESH: u64 = 600;
+
+/// A MAC, or a digest with the secret in it, over parts of the call.
+#[derive(Clone, Copy)]
+pub struct Mac<'a> {
+    /// How the tag is computed.
+    pub algorithm: &'static Algorithm,
+    /// The setting with the secret or secrets.
+    pub secret: &'static str,
+    /// The header with the signature. Where several are named, at least one must be there, and each that is must match.
+    pub headers: &'a [&'a str],
+    /// How the signature stands in its header.
+    pub layout: Layout<'a>,
+    /// How the tag is spelled.
+    pub encoding: Encoding,
+    /// What is signed, one after another.
+    pub signed: &'a [Part<'a>],
+    /// Where a signed time stands and how far it may be from ours.
+    pub timestamp: Option<Timestamp<'a>>,
+}
+
+/// How signatures stand in a header.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Layout<'a> {
+    /// The tag alone.
+    Whole,
+    /// After a prefix, which must be there exactly so.
+    Prefixed(&'a str),
+    /// After a prefix that genuine senders leave out at times.
+    PrefixedMaybe(&'a str),
+    /// `name=value` pairs with commas between. The signatures are those of this name; others are ignored, so that a
+    /// weaker scheme's signature counts for nothing.
+    Pairs(&'a str),
+}
+
+/// How a tag is spelled. One spelling only, so that a signature has no second form to be replayed in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Encoding {
+    /// Lower-case hex.
+    Hex,
+    /// Base64 with padding.
+    Base64,
+    /// Base64 with the URL alphabet, with padding or without.
+    Base64Url,
+}
+
+/// A part of what is signed.
+#[derive(Clone, Copy)]
+pub enum Part<'a> {
+    /// The exact bytes of the body.
+    Body,
+    /// The signed time as it stands in the call.
+    Timestamp,
+    /// A header's value.
+    Header(&'a str),
+    /// The public URL of the call: the setting `url`, else what AWS says.
+    Url,
+    /// The text at a JSON pointer into the body.
+    Json(&'a str),
+    /// A fixed text.
+    Text(&'a str),
+    /// The text of a setting.
+    Setting(&'static str),
+    /// The secret itself, for [`crypto::SHA256`].
+    Secret,
+}
+
+/// Where the signed time stands.
+#[derive(Clone, Copy)]
+pub struct Timestamp<'a> {
+    /// Its place.
+    pub at: TimestampAt<'a>,
+    /// How many seconds it may lie behind or ahead, both edges included.
+    pub tolerance: u64,
+}
+
+/// The place of a signed time, which is in Unix seconds.
+#[derive(Clone, Copy)]
+pub enum TimestampAt<'a> {
+    /// A header of its own.
+    Header(&'a str),
+    /// A pair of that name in the header of [`Layout::Pairs`].
+    Pair(&'a str),
+}
+
+impl Mac<'static> {
+    /// HMAC-SHA256 over the body in lower-case hex, with the setting `secret`: what most rows start from.
+    pub const HMAC_SHA256: Mac<'static> = Mac {
+        algorithm: &crypto::HMAC_SHA256,
+        secret: "secret",
+        headers: &[],
+        layout: Layout::Whole,
+        encoding: Encoding::Hex,
+        signed: &[Part::Body],
+        timestamp: None,
+    };
+}
+
+/// What the call offers, read and not yet compared.
+struct Offer<'c> {
+    /// One list for each header that is there; each list must hold a match.
+    tags: Vec<Vec<Vec<u8>>>,
+    timestamp: Option<&'c str>,
+}
+
+impl Mac<'_> {
+    /// Checks a call; see [`Scheme::check`].
+    pub fn check(
+        &self,
+        call: &Call<'_>,
+        body: &[u8],
+        endpoint: &Endpoint,
+        now: i64,
+    ) -> Result<Proof, Failure> {
+        let offer = self.offer(call)?;
+        let signed_time = match (self.timestamp, offer.timestamp) {
+            (None, _) => None,
+            (Some(_), None) => return Err(Refused::Missing("signed time").into()),
+            (Some(rule), Some(text)) => Some(fresh(text, rule.tolerance, now)?),
+        };
+        let url = self.url(call, endpoint);
+        let parts = self.parts(call, body, endpoint, offer.timestamp, &url)?;
+        let mut matched = vec![false; offer.tags.len()];
+        for secret in endpoint.secrets(self.secret)? {
+            let expected = self.tag(&parts, secret.bytes());
+            for (matched, tags) in matched.iter_mut().zip(&offer.tags) {
+                for tag in tags {
+                    *matched |= crypto::same(expected.bytes(), tag);
+                }
+            }
+        }
+        if matched.is_empty() || matched.contains(&false) {
+            return Err(Refused::Mismatch("signature").into());
+        }
+        Ok(Proof::of(self.assurance(), signed_time))
+    }
+
+    fn assurance(&self) -> Assurance {
+        match self.timestamp {
+            _ if !self.signed.iter().any(|part| matches!(part, Part::Body)) => Assurance::SignedFields,
+            Some(rule) if rule.tolerance <= FRESH => Assurance::SignedFresh,
+            _ => Assurance::Signed,
+        }
+    }
+
+    /// Reads headers, signatures and time out of the call.
+    fn offer<'c>(&self, call: &'c Call<'_>) -> Result<Offer<'c>, Refused> {
+        let mut timestamp = match self.timestamp.map(|rule| rule.at) {
+            Some(TimestampAt::Header(name)) => call.header(name),
+            _ => None,
+        };
+        let mut tags = Vec::with_capacity(1);
+        for value in self.headers.iter().filter_map(|name| call.header(name)) {
+            if value.trim().is_empty() {
+                return Err(Refused::Malformed("an empty signature header"));
+            }
+            if value.len() > MAX_SIGNATURE_HEADER {
+                return Err(Refused::Malformed("a signature header of that length"));
+            }
+            let tag = |text: &str| self.encoding.decode(text, self.algorithm.len);
+            tags.push(match self.layout {
+                Layout::Whole => vec![tag(value)?],
+                Layout::Prefixed(prefix) => {
+                    vec![tag(value.strip_prefix(prefix).ok_or(Refused::Malformed("signature prefix"))?)?]
+                }
+                Layout::PrefixedMaybe(prefix) => vec![tag(value.strip_prefix(prefix).unwrap_or(value))?],
+                Layout::Pairs(wanted) => {
+                    let mut found = Vec::new();
+                    for pair in value.split(',') {
+                        // What is no pair, and what another scheme may add one day, counts for nothing.
+                        let Some((name, value)) = pair.split_once('=') else { continue };
+                        if matches!(self.timestamp, Some(Timestamp { at: TimestampAt::Pair(at), .. }) if at == name)
+                            && timestamp.replace(value).is_some()
+                        {
+                            return Err(Refused::Malformed("a second signed time"));
+                        }
+                        if name == wanted {
+                            found.push(value);
+                        }
+                    }
+                    if found.is_empty() {
+                        return Err(Refused::Missing("signature of the right scheme"));
+                    }
+                    if found.len() > MAX_SIGNATURES {
+                        return Err(Refused::Malformed("too many signatures"));
+                    }
+                    // One that does not decode matches nothing; another beside it may.
+                    let decoded: Vec<_> = found.into_iter().filter_map(|text| tag(text).ok()).collect();
+                    if decoded.is_empty() {
+                        return Err(Refused::Malformed("signature"));
+                    }
+                    decoded
+                }
+            });
+        }
+        if tags.is_empty() {
+            return Err(Refused::Missing("signature header"));
+        }
+        Ok(Offer { tags, timestamp })
+    }
+
+    fn url(&self, call: &Call<'_>, endpoint: &Endpoint) -> String {
+        if !self.signed.iter().any(|part| matches!(part, Part::Url)) {
+            return String::new();
+        }
+        public_url(call, endpoint)
+    }
+
+    fn parts<'p>(
+        &'p self,
+        call: &'p Call<'_>,
+        body: &'p [u8],
+        endpoint: &'p Endpoint,
+        timestamp: Option<&'p str>,
+        url: &'p str,
+    ) -> Result<Vec<Cow<'p, [u8]>>, Failure> {
+        let part = |part: &'p Part<'p>| -> Result<Cow<'p, [u8]>, Failure> {
+            let text = match *part {
+                Part::Body => return Ok(body.into()),
+                // Another one for each secret that is tried: put in by `tag`.
+                Part::Secret => return Ok(Cow::Borrowed(&[])),
+                Part::Timestamp => timestamp.ok_or(Refused::Missing("signed time"))?,
+                Part::Header(name) => call.header(name).ok_or(Refused::Missing("signed header"))?,
+                Part::Url => url,
+                Part::Text(text) => text,
+                Part::Setting(name) => endpoint.text(name).ok_or(Fault::Setting(name))?,
+                Part::Json(pointer) => {
+                    let text = signed_field(body, pointer).ok_or(Refused::Missing("signed field"))?;
+                    return Ok(Cow::Owned(text.into_bytes()));
+                }
+            };
+            Ok(text.as_bytes().into())
+        };
+        self.signed.iter().map(part).collect()
+    }
+
+    fn tag(&self, parts: &[Cow<'_, [u8]>], secret: &[u8]) -> Tag {
+        let whole = parts.iter().zip(self.signed).map(|(text, part)| match part {
+            Part::Secret => secret,
+            _ => text.as_ref(),
+        });
+        self.algorithm.compute(secret, &whole.collect::<Vec<_>>())
+    }
+
+    /// Signs a draft; see [`Scheme::sign`].
+    pub fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
+        let secret = endpoint.secrets(self.secret)?.first().ok_or(Fault::Setting(self.secret))?;
+        let timestamp = now.to_string();
+        if let Some(Timestamp { at: TimestampAt::Header(name), .. }) = self.timestamp {
+            draft.set_header(name, &timestamp);
+        }
+        let tag = {
+            let call = draft.call();
+            let url = self.url(&call, endpoint);
+            let parts =
+                self.parts(&call, &draft.body, endpoint, Some(&timestamp), &url).map_err(|failure| {
+                    match failure {
+                        Failure::Fault(fault) => fault,
+                        Failure::Refused(_) => Fault::Event("the sample lacks a field that is signed"),
+                    }
+                })?;
+            self.encoding.encode(self.tag(&parts, secret.bytes()).bytes())
+        };
+        let value = match (self.layout, self.timestamp) {
+            (Layout::Whole, _) => tag,
+            (Layout::Prefixed(prefix) | Layout::PrefixedMaybe(prefix), _) => format!("{prefix}{tag}"),
+            (Layout::Pairs(name), Some(Timestamp { at: TimestampAt::Pair(time), .. })) => {
+                format!("{time}={timestamp},{name}={tag}")
+            }
+            (Layout::Pairs(name), _) => format!("{name}={tag}"),
+        };
+        // A sample that belongs to a later family of headers is signed in that family's header.
+        let family = |name: &&&str| draft.family.as_deref().is_none_or(|family| name.starts_with(family));
+        if let Some(name) = self.headers.iter().find(family).or(self.headers.first()) {
+            draft.set_header(name, &value);
+        }
+        Ok(())
+    }
+
+    /// Says how it works; see [`Scheme::describe`].
+    pub fn describe(&self) -> Description {
+        Description {
+            method: self.algorithm.name.into(),
+            headers: self.headers.iter().map(ToString::to_string).collect(),
+            parameters: Vec::new(),
+            timestamp_header: match self.timestamp {
+                Some(Timestamp { at: TimestampAt::Header(name), .. }) => Some(name.to_owned()),
+                _ => None,
+            },
+            tolerance: self.timestamp.map(|rule| rule.tolerance),
+            assurance: Some(self.assurance()),
+        }
+    }
+}
+
+impl sealed::Sealed for Mac<'static> {}
+
+impl Scheme for Mac<'static> {
+    fn check(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint, now: i64) -> Result<Proof, Failure> {
+        Mac::check(self, call, body, endpoint, now)
+    }
+
+    fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
+        Mac::sign(self, draft, endpoint, now)
+    }
+
+    fn describe(&self, _endpoint: &Endpoint) -> Description {
+        Mac::describe(self)
+    }
+}
+
+/// The URL that the provider called: the setting `url`, else the host name that AWS gave the function. Never a header.
+pub(crate) fn public_url(call: &Call<'_>, endpoint: &Endpoint) -> String {
+    if let Some(url) = endpoint.text("url") {
+        return url.to_owned();
+    }
+    let query = if call.query.is_empty() { String::new() } else { format!("?{}", call.query) };
+    format!("https://{}{}{query}", call.domain, call.path)
+}
+
+/// The text of a JSON value inside a body that has not been checked yet.
+fn signed_field(body: &[u8], pointer: &str) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    json::check(text).ok()?;
+    Some(json::scalar(json::at(text.trim_ascii(), pointer).ok()??)?.into_owned())
+}
+
+/// A signed time in Unix seconds, if it is one and near enough to ours.
+///
+/// Digits only and no leading zero: a second spelling of a time is a second signature for one call.
+fn fresh(text: &str, tolerance: u64, now: i64) -> Result<i64, Refused> {
+    let digits = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if !digits || (text.len() > 1 && text.starts_with('0')) {
+        return Err(Refused::Malformed("signed time"));
+    }
+    let signed: i64 = text.parse().map_err(|_| Refused::Malformed("signed time"))?;
+    if signed.abs_diff(now) > tolerance {
+        return Err(Refused::Stale);
+    }
+    Ok(signed)
+}
+
+impl Encoding {
+    /// The bytes of a tag of that length. One length and one spelling, or it is no tag.
+    fn decode(self, text: &str, len: usize) -> Result<Vec<u8>, Refused> {
+        let decoded = match self {
+            Encoding::Hex if text.bytes().any(|byte| byte.is_ascii_uppercase()) => None,
+            Encoding::Hex => hex::decode(text).ok(),
+            Encoding::Base64 => BASE64_STANDARD.decode(text).ok(),
+            Encoding::Base64Url if text.ends_with('=') => BASE64_URL_SAFE.decode(text).ok(),
+            Encoding::Base64Url => BASE64_URL_SAFE_NO_PAD.decode(text).ok(),
+        };
+        decoded.filter(|bytes| bytes.len() == len).ok_or(Refused::Malformed("signature"))
+    }
+
+    fn encode(self, bytes: &[u8]) -> String {
+        match self {
+            Encoding::Hex => hex::encode(bytes),
+            Encoding::Base64 => BASE64_STANDARD.encode(bytes),
+            Encoding::Base64Url => BASE64_URL_SAFE_NO_PAD.encode(bytes),
+        }
+    }
+}
