@@ -189,6 +189,10 @@ impl Store for Shown {
             Ok(())
         })
     }
+
+    fn keeps_order(&self) -> bool {
+        self.store.keeps_order()
+    }
 }
 
 /// Type, subject, id and assurance of an event.

@@ -2,6 +2,7 @@
 
 use crate::error::Fault;
 use crate::event::Envelope;
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Instant;
@@ -30,6 +31,11 @@ pub trait Store: Send + Sync {
     /// Keeps all of them, in order, or says why not every one is kept. `Ok` means that each is durable: it outlives this
     /// process. Gives up at `until`.
     fn put<'a>(&'a self, events: &'a [Envelope], until: Instant) -> Putting<'a>;
+
+    /// Whether whoever reads it may count on the order of a group.
+    fn keeps_order(&self) -> bool {
+        false
+    }
 }
 
 /// The queue of verified events.
@@ -55,8 +61,16 @@ impl Queue {
             self.store.put(events, until).await?;
             return Ok(Receipt { events: events.len() });
         }
-        let fit: Vec<Envelope> =
-            events.iter().filter(|event| event.size() <= self.max_bytes).cloned().collect();
+        // Where order counts, what comes after one that has to wait waits with it.
+        let mut waiting = HashSet::new();
+        let mut fit = Vec::new();
+        for event in events {
+            if event.size() > self.max_bytes {
+                waiting.insert(event.partition());
+            } else if !self.store.keeps_order() || !waiting.contains(event.partition()) {
+                fit.push(event.clone());
+            }
+        }
         if !fit.is_empty() {
             self.store.put(&fit, until).await?;
         }

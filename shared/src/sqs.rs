@@ -232,6 +232,10 @@ impl Store for Sqs {
     fn put<'a>(&'a self, events: &'a [Envelope], until: Instant) -> Putting<'a> {
         Box::pin(Sqs::put(self, events, until))
     }
+
+    fn keeps_order(&self) -> bool {
+        self.is_fifo()
+    }
 }
 
 fn client(aws: &Aws, endpoint: Option<&str>) -> Client {

@@ -357,6 +357,20 @@ fn one_event_too_large_is_no_success_and_no_loss() {
     assert_eq!(logs.matches("larger than QUEUE_MAX_BYTES").count(), 2, "{logs}");
 }
 
+/// 91: in a FIFO queue, what follows one that is too large in its group waits with it.
+#[test]
+fn one_event_too_large_is_not_overtaken_in_its_group() {
+    let sqs = Sqs::start();
+    let function = gate("facebook", &sqs, &config("facebook"))
+        .env("QUEUE_URL", sqs.fifo_queue_url())
+        .env("QUEUE_MAX_BYTES", "10000")
+        .start();
+    let large = "x".repeat(10_000);
+    let call = facebook_call(SECRET, page(&["a", large.as_str(), "b"]).to_string());
+    assert_fault(&send(&function, &call), "one of three");
+    assert_eq!(sqs.messages().iter().map(comment).collect::<Vec<_>>(), ["a"]);
+}
+
 /// `QUEUE_MAX_BYTES` left out or unreadable is 262,144, and the latter is said.
 #[test]
 fn the_usual_limit_is_that_of_a_usual_queue() {
