@@ -18,6 +18,8 @@ use std::borrow::Cow;
 
 /// The window where a time is signed and the settings name no other, in seconds.
 const TOLERANCE: u64 = 300;
+/// The widest window, a year in seconds. A time with a digit more or less must be outside of it.
+const MAX_TOLERANCE: u64 = 31_536_000;
 /// Headers that hold a credential whatever else is configured.
 const CREDENTIALS: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
@@ -92,41 +94,53 @@ struct Signature<'s> {
 
 impl Signature<'_> {
     /// Whether what is signed could be cut in another place, so that the same signature would do for another id, URL or
-    /// body. Two things fix a border: a text of the settings that the part beside it does not hold, and the bracket that
-    /// a body of JSON or XML begins and ends with. A time has its digits and its window, and can neither grow nor shrink;
-    /// but where it stands between two others it could be found elsewhere, so they count as neighbours.
+    /// body.
+    ///
+    /// A border stands in one place only where a text of the settings stands there and the id or URL beside it has no
+    /// other; without such a text, where the body's opening or closing bracket is, which the id or URL must not have. A
+    /// time has its ten digits and its window: it can neither grow nor shrink, but without a text before it, it could be
+    /// found elsewhere, so what is on both sides of it counts as neighbours.
     fn is_ambiguous(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint) -> bool {
         let words = self.rule.signed.as_deref().unwrap_or(&["body"]);
         let id = self.id_header.as_deref().and_then(|name| call.header(name)).unwrap_or_default();
         let (url, is_fixed_url) = (public_url(call, endpoint), endpoint.text("url").is_some());
         let opened = matches!(body.first(), Some(b'{' | b'[' | b'<'));
         let closed = matches!(body.last(), Some(b'}' | b']' | b'>'));
+        let value = |word: &str| if word == "id" { id } else { &*url };
+        // The first such text after a part is the one that ends it; the last before a part is the one that begins it.
+        let ends =
+            |part: &str, text: &str| format!("{}{text}", value(part)).find(text) == Some(value(part).len());
+        let begins = |part: &str, text: &str| format!("{text}{}", value(part)).rfind(text) == Some(0);
         let mut before: Option<&str> = None;
         let mut between = String::new();
         for word in words.iter().copied() {
-            let value = |word: &str| if word == "id" { id } else { &*url };
-            let is_apart = |word: &str| !between.is_empty() && !value(word).contains(&between);
-            let is_clear = match (before, word) {
-                (_, "url") if is_fixed_url => {
+            let is_clear = match (before, word, between.as_str()) {
+                (_, "url", _) if is_fixed_url => {
                     between.push_str(&url);
                     continue;
                 }
-                (Some(part), "timestamp") => {
-                    if part != "body" && is_apart(part) {
-                        before = None;
+                (Some(part @ ("id" | "url")), "timestamp", text) if !text.is_empty() => {
+                    if !ends(part, text) {
+                        return true;
                     }
+                    before = None;
                     between.clear();
                     continue;
                 }
-                (None, "timestamp") => continue,
-                (None, "body" | "id" | "url") => true,
-                (Some(part), "body") => is_apart(part) || (opened && !value(part).contains(['{', '[', '<'])),
-                (Some("body"), "id" | "url") => {
-                    is_apart(word) || (closed && !value(word).contains(['}', ']', '>']))
+                (_, "timestamp", _) => {
+                    between.clear();
+                    continue;
                 }
-                (Some(_), "id") => is_apart("id"),
-                (Some(_), "url") => is_apart("id") || !id.contains("://"),
-                (_, text) => {
+                (None, "body" | "id" | "url", _) => true,
+                (Some(part), "body", "") => opened && !value(part).contains(['{', '[', '<']),
+                (Some("body"), "id" | "url", "") => closed && !value(word).contains(['}', ']', '>']),
+                (Some("id"), "url", "") => !id.contains("://"),
+                (Some(_), "id" | "url", "") => false,
+                (Some("body"), "id" | "url", text) => begins(word, text),
+                (Some(part), "body", text) => ends(part, text),
+                (Some("id"), "url", text) => ends("id", text),
+                (Some(_), "id", text) => begins("id", text),
+                (_, text, _) => {
                     between.push_str(text);
                     continue;
                 }
@@ -261,6 +275,9 @@ impl<'s> Signature<'s> {
         }
         if signed("id") != rule.id_header.is_some() {
             return Err(flaw("`id` in `signed` and `id_header` need each other"));
+        }
+        if rule.tolerance.is_some_and(|seconds| seconds > MAX_TOLERANCE) {
+            return Err(flaw("`tolerance` is over a year"));
         }
         if rule.tolerance.is_some() && rule.timestamp_header.is_none() {
             return Err(flaw("`tolerance` needs `timestamp_header`"));

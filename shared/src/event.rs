@@ -297,7 +297,12 @@ impl Builder<'_> {
                 }
             }
             if !texts.is_empty() {
-                let from_header = way.iter().any(|field| matches!(field, Field::Header(_)));
+                let is_header = |field: &Field<'_>| match field {
+                    Field::Header(_) => true,
+                    Field::Maybe(field) | Field::Where(field, _) => matches!(field, Field::Header(_)),
+                    _ => false,
+                };
+                let from_header = way.iter().any(is_header);
                 return Ok(Some((texts.join(joint), from_header)));
             }
         }
@@ -489,7 +494,8 @@ fn split<'t>(
     Ok(())
 }
 
-/// An object with one member's value replaced and other arrays of some names left out; everything else byte for byte.
+/// An object with one member's value replaced and other arrays of some names left out. The other values stay byte for
+/// byte; names are written anew and without spaces between.
 fn with_member(members: &json::Members<'_>, name: &str, value: &str, without: &[&str]) -> String {
     let is_left_out = |n: &str, old: &str| n != name && old.starts_with('[') && without.contains(&n);
     let mut object = String::with_capacity(value.len() + 256);

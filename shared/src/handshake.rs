@@ -53,7 +53,7 @@ pub trait Handshake: Sealed + Sync {
         None
     }
 
-    /// The settings it needs and a sentence for people.
+    /// A sentence for people.
     fn describe(&self) -> &'static str;
 }
 

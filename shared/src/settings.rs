@@ -405,7 +405,7 @@ impl Settings {
         let Kind::Remote { state, .. } = &self.kind else { return None };
         {
             let mut state = lock(state);
-            if !older(state.read, EARLY) || !older(state.tried_early, EARLY) {
+            if !older(state.read, EARLY) || !older(state.tried_early, EARLY) || !older(state.tried, PAUSE) {
                 return None;
             }
             state.tried_early = Some(Moment::now());

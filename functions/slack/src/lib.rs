@@ -40,7 +40,7 @@ pub static PROVIDER: Provider = Provider {
         kind: &[
             &[Body("/event/type"), Maybe(&Body("/event/subtype"))],
             &[Word("command"), Body("/command")],
-            // What has a `trigger_id` or a user of its own and is no event of the Events API came by interactivity.
+            // What has a user of its own and is no event of the Events API came by interactivity.
             &[Word("interaction"), Body("/type"), Where(&Body("/user/id"), "")],
             &[Body("/type")],
         ],

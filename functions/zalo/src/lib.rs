@@ -33,7 +33,7 @@ pub static PROVIDER: Provider = Provider {
     title: "Zalo Official Account",
     docs: "https://developers.zalo.me/docs/official-account/webhook/tong-quan",
     settings: &[
-        Setting::text("app_id", "developers.zalo.me > (the app) > Settings > ID").example("360846524940903967"),
+        Setting::text("app_id", "developers.zalo.me > (the app) > Settings > Application ID").example("360846524940903967"),
         Setting::secret("oa_secret_key", "developers.zalo.me > (the app) > Webhook > OA Secret Key"),
         Setting::text(
             "site_verification",

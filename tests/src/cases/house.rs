@@ -335,6 +335,10 @@ fn the_guide_to_a_new_provider_still_holds() {
             .expect("JSON");
     let packages = metadata["packages"].as_array().expect("packages");
     assert!(packages.iter().any(|package| package["name"] == "acme"), "the workspace does not see it");
+    let format = ["fmt", "--check", "--package", "acme"];
+    succeed(
+        Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(format).current_dir(&copy),
+    );
     cargo(&["check", "--quiet", "--package", "acme", "--package", "registry"]);
 
     let vectors = read(&copy.join("functions/acme/vectors.jsonl"));

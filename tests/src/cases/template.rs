@@ -395,15 +395,10 @@ fn functions_get_every_variable_that_they_read() {
         let queue = stack.properties("Queue");
         assert_eq!(environment["QUEUE_MAX_BYTES"], queue["MaximumMessageSize"], "one parameter for both");
     }
-    let stack = Stack::of_all(&[
-        ("ConfigSource", "secretsmanager"),
-        ("ConfigPrefix", "gates/eu"),
-        ("KeysUrl", "https://keys.example"),
-    ]);
+    let stack = Stack::of_all(&[("ConfigSource", "secretsmanager"), ("ConfigPrefix", "gates/eu")]);
     for provider in providers() {
         let environment = stack.environment(&provider);
         assert_eq!(environment["HOOKGATE_CONFIG"], format!("secretsmanager:gates/eu/{provider}"));
-        assert_eq!(environment["HOOKGATE_KEYS_URL"], "https://keys.example");
     }
 }
 
