@@ -44,7 +44,8 @@ pub fn generic(variant: u8, pointer: &str) -> Map<String, Value> {
             "signed": ["timestamp", ".", "body"],
             "timestamp_header": "x-sig-time",
         }),
-        _ => json!({ "header": "x-sig", "signed": ["url", "id", "body"], "id_header": "x-sig-id" }),
+        // With a text at each border: a call that could be cut elsewhere is refused, whatever its body.
+        _ => json!({ "header": "x-sig", "signed": ["url", "\n", "id", "\n", "body"], "id_header": "x-sig-id" }),
     };
     let mut all = Map::new();
     match variant / 4 % 3 {
