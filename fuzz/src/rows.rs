@@ -45,7 +45,9 @@ pub fn generic(variant: u8, pointer: &str) -> Map<String, Value> {
             "timestamp_header": "x-sig-time",
         }),
         // With a text at each border: a call that could be cut elsewhere is refused, whatever its body.
-        _ => json!({ "header": "x-sig", "signed": ["url", "\n", "id", "\n", "body"], "id_header": "x-sig-id" }),
+        _ => {
+            json!({ "header": "x-sig", "signed": ["url", "\n", "id", "\n", "body"], "id_header": "x-sig-id" })
+        }
     };
     let mut all = Map::new();
     match variant / 4 % 3 {
