@@ -103,7 +103,8 @@ impl Signature<'_> {
     fn is_ambiguous(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint) -> bool {
         let words = self.rule.signed.as_deref().unwrap_or(&["body"]);
         let id = self.id_header.as_deref().and_then(|name| call.header(name)).unwrap_or_default();
-        let (url, is_fixed_url) = (public_url(call, endpoint), endpoint.text("url").is_some());
+        let url = if words.contains(&"url") { public_url(call, endpoint) } else { String::new() };
+        let is_fixed_url = endpoint.text("url").is_some();
         let opened = matches!(body.first(), Some(b'{' | b'[' | b'<'));
         let closed = matches!(body.last(), Some(b'}' | b']' | b'>'));
         let value = |word: &str| if word == "id" { id } else { &*url };
@@ -397,8 +398,8 @@ fn is_token(name: &str) -> bool {
 pub fn event(row: &Event<'static>, endpoint: &Endpoint, build: &mut dyn FnMut(&Event<'_>)) {
     let rule =
         endpoint.object("event").and_then(|rule| EventRule::deserialize(rule).ok()).unwrap_or_default();
-    let signed_id = endpoint.object("signature").and_then(|rule| SignatureRule::deserialize(rule).ok());
-    let signed_id = signed_id.and_then(|rule| rule.id_header.map(str::to_ascii_lowercase));
+    let signed_id = endpoint.object("signature").and_then(|rule| rule.get("id_header")?.as_str());
+    let signed_id = signed_id.map(str::to_ascii_lowercase);
     let lower = |place: Option<&str>| {
         Some(match place?.strip_prefix("header:") {
             Some(name) => (true, name.to_ascii_lowercase()),
@@ -433,12 +434,14 @@ pub fn event(row: &Event<'static>, endpoint: &Endpoint, build: &mut dyn FnMut(&E
 pub fn format<'b>(body: &'b [u8], _content_type: &str) -> Result<Content<'b>, Unreadable> {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
     let is_form = || text.contains(&b'=') && text.iter().all(|byte| byte.is_ascii_graphic());
+    if matches!(text.first(), Some(b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
+        && let Ok(scalar) = json::body(body)
+    {
+        return Ok(Content::Json(scalar));
+    }
     match text.first() {
         Some(b'{' | b'[') => json::body(body).map(Content::Json),
         Some(b'<') => xml::body(body).map(Content::Json),
-        Some(b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n') if json::body(body).is_ok() => {
-            json::body(body).map(Content::Json)
-        }
         Some(_) if is_form() => form::body(text).map(Content::Json),
         _ => Ok(Content::Bytes),
     }

@@ -7,7 +7,7 @@ use crate::crypto;
 use crate::error::Unreadable;
 use crate::json::{self, Node, Raw};
 use crate::log;
-use crate::provider::{Content, Event, Field, Provider, Split, Time, Ways};
+use crate::provider::{Content, Event, Field, Split, Time, Ways};
 use crate::verify::{Assurance, Verified};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
@@ -134,13 +134,13 @@ pub fn envelopes(verified: &Verified<'_>, received: i64) -> Vec<Envelope> {
     let provider = verified.provider();
     let mut envelopes = Vec::new();
     let mut build = |event: &Event<'_>| {
-        envelopes = Builder { provider, event, verified, received }.envelopes();
+        envelopes = Builder { event, verified, received }.envelopes();
     };
     if let Some(by_settings) = provider.event_by_settings {
         by_settings(&provider.event, verified.endpoint(), &mut build);
     }
     if envelopes.is_empty() {
-        envelopes = Builder { provider, event: &provider.event, verified, received }.envelopes();
+        envelopes = Builder { event: &provider.event, verified, received }.envelopes();
     }
     envelopes
 }
@@ -166,7 +166,6 @@ impl<'t> Item<'_, 't> {
 }
 
 struct Builder<'b> {
-    provider: &'static Provider,
     event: &'b Event<'b>,
     verified: &'b Verified<'b>,
     received: i64,
@@ -176,13 +175,13 @@ impl Builder<'_> {
     fn envelopes(&self) -> Vec<Envelope> {
         let content_type = self.verified.call().header("content-type").unwrap_or_default();
         let digest = crypto::sha256_hex(&[self.verified.body()]);
-        let read = match (self.provider.format)(self.verified.body(), content_type) {
+        let read = match (self.verified.provider().format)(self.verified.body(), content_type) {
             Ok(Content::Bytes) => return vec![self.opaque(None, &digest)],
             Ok(Content::Json(text)) => self.of_json(&text, &digest),
             Err(unreadable) => Err(unreadable),
         };
         read.unwrap_or_else(|unreadable| {
-            log::unreadable(self.provider.name, unreadable);
+            log::unreadable(self.verified.provider().name, unreadable);
             vec![self.opaque(Some(UNREADABLE), &digest)]
         })
     }
@@ -198,7 +197,7 @@ impl Builder<'_> {
         match self.event.split {
             Split::One => {
                 // A row that names members of its events gets objects; anything else is no event of its provider.
-                if self.provider.event_by_settings.is_none() {
+                if self.verified.provider().event_by_settings.is_none() {
                     body.members()?;
                 }
                 add(&Item { body: &body, entry: None, array: None, value: None, data: text.into() })?;
@@ -369,16 +368,19 @@ impl Builder<'_> {
         call_digest: &str,
     ) -> Envelope {
         let (call, endpoint) = (self.verified.call(), self.verified.endpoint());
+        let provider = self.verified.provider().name;
         let assurance = self.verified.assurance();
         let source = match endpoint.name() {
-            None => format!("/hookgate/{}", self.provider.name),
-            Some(name) => format!("/hookgate/{}/{name}", self.provider.name),
+            None => format!("/hookgate/{provider}"),
+            Some(name) => format!("/hookgate/{provider}/{name}"),
         };
         let kind = format!("{}.{}", self.event.prefix, facts.kind);
-        let header =
-            |name: Option<&str>| name.and_then(|name| call.header(name)).filter(|t| t.len() <= MAX_FIELD);
-        let attempt =
-            header(self.event.attempt).filter(|t| t.len() <= 9 && t.bytes().all(|b| b.is_ascii_digit()));
+        let header = |name: &str| call.header(name).filter(|text| text.len() <= MAX_FIELD);
+        let attempt = self
+            .event
+            .attempt
+            .and_then(header)
+            .filter(|t| t.len() <= 9 && t.bytes().all(|b| b.is_ascii_digit()));
 
         let mut text = String::with_capacity(data.len() + 1024);
         text.push_str(r#"{"specversion":"1.0""#);
@@ -394,13 +396,13 @@ impl Builder<'_> {
         put("subject", facts.subject.as_deref());
         put("time", facts.time.as_deref());
         put("datacontenttype", Some(content_type));
-        put("provider", Some(self.provider.name));
+        put("provider", Some(provider));
         put("account", facts.account.as_deref());
         put("assurance", Some(assurance.name()));
         put("idsource", Some(facts.id_source.name()));
         put("receivedtime", rfc3339(self.received).as_deref());
         put("calldigest", Some(call_digest));
-        put("deliveryid", self.event.delivery.iter().find_map(|name| header(Some(name))));
+        put("deliveryid", self.event.delivery.iter().find_map(|name| header(name)));
         put("partitionkey", facts.partition.as_deref());
         put("headers", self.headers().as_deref());
         put("envelopeversion", Some(ENVELOPE_VERSION));
@@ -416,7 +418,7 @@ impl Builder<'_> {
             id: facts.id,
             kind,
             source,
-            provider: self.provider.name,
+            provider,
             assurance,
             content_type: content_type.to_owned(),
             id_source: facts.id_source,

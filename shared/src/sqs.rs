@@ -116,17 +116,17 @@ impl Sqs {
                 return Err(Fault::Queue("no confirmation within the provider's deadline"));
             }
             let attempt = self.attempt(&mut left);
-            let why = match tokio::time::timeout(allowed.min(remaining), attempt).await {
+            let unsent = match tokio::time::timeout(allowed.min(remaining), attempt).await {
                 Ok(Ok(())) => return Ok(()),
-                Ok(Err(Unsent::Never(why))) => return Err(Fault::Queue(why)),
-                Ok(Err(Unsent::Again(why))) => why,
-                Ok(Err(Unsent::Reconnect(why))) => {
+                Ok(Err(unsent)) => unsent,
+                Err(_) => Unsent::Reconnect("no answer in time"),
+            };
+            let why = match unsent {
+                Unsent::Never(why) => return Err(Fault::Queue(why)),
+                Unsent::Again(why) => why,
+                Unsent::Reconnect(why) => {
                     self.reconnect();
                     why
-                }
-                Err(_) => {
-                    self.reconnect();
-                    "no answer in time"
                 }
             };
             let remaining = until.saturating_duration_since(Instant::now());

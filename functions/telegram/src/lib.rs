@@ -7,12 +7,20 @@
 //! server's own read time-out is 60 s (tdlib/telegram-bot-api, `WebhookActor.cpp`).
 
 use shared::provider::Field::{Beside, Body, NameBeside};
-use shared::provider::{Event, Facts, Provider, Setting, Time};
+use shared::provider::{Event, Facts, Provider, Setting, Time, Ways};
 use shared::token::{Place, Token};
 use std::time::Duration;
 
 /// The member beside which an update has the one that says what happened.
 const ID: &[&str] = &["update_id"];
+/// The chat, or the user where an update has none.
+const CHAT: Ways<'static> = &[
+    &[Beside(ID, "/chat/id")],
+    &[Beside(ID, "/message/chat/id")],
+    &[Beside(ID, "/user_chat_id")],
+    &[Beside(ID, "/from/id")],
+    &[Beside(ID, "/user/id")],
+];
 
 /// The row.
 pub static PROVIDER: Provider = Provider {
@@ -33,20 +41,8 @@ pub static PROVIDER: Provider = Provider {
             Time::Seconds(Beside(ID, "/boost/add_date")),
             Time::Seconds(Beside(ID, "/remove_date")),
         ],
-        subject: &[
-            &[Beside(ID, "/chat/id")],
-            &[Beside(ID, "/message/chat/id")],
-            &[Beside(ID, "/user_chat_id")],
-            &[Beside(ID, "/from/id")],
-            &[Beside(ID, "/user/id")],
-        ],
-        partition: &[
-            &[Beside(ID, "/chat/id")],
-            &[Beside(ID, "/message/chat/id")],
-            &[Beside(ID, "/user_chat_id")],
-            &[Beside(ID, "/from/id")],
-            &[Beside(ID, "/user/id")],
-        ],
+        subject: CHAT,
+        partition: CHAT,
         ..Event::of("org.telegram")
     },
     deadline: Duration::from_secs(20),
