@@ -8,7 +8,7 @@ use crate::screen::{self, FAINT, STRONG, paint};
 use clap::Args;
 use shared::aws::Aws;
 use shared::queue::{DEFAULT_MAX_BYTES, Store};
-use shared::sqs::Sqs;
+use shared::sqs::{Sqs, origin};
 use std::env;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -121,13 +121,6 @@ fn queue(url: &str) -> Result<Arc<dyn Store>, String> {
     let endpoint = Aws::endpoint_override("SQS").or_else(|| origin(url));
     let endpoint = endpoint.ok_or_else(|| "--queue-url must begin with http:// or https://".to_owned())?;
     Ok(Arc::new(Sqs::at(&Arc::new(Aws::from_env()), url, Some(endpoint))))
-}
-
-/// `https://sqs.eu-central-1.amazonaws.com` of a queue's URL.
-fn origin(url: &str) -> Option<String> {
-    let (scheme, rest) = url.split_once("://")?;
-    let host = rest.split('/').next().filter(|host| !host.is_empty())?;
-    matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}"))
 }
 
 fn greeting(options: &Options, configured: &[Configured], address: SocketAddr) -> String {

@@ -2,7 +2,7 @@
 
 use shared::error::Fault;
 use shared::event::Envelope;
-use shared::queue::{Putting, Store};
+use shared::queue::{Putting, Store, Unkept};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -74,15 +74,16 @@ impl Inner {
 }
 
 impl Store for EventsFile {
-    fn put<'a>(&'a self, events: &'a [Envelope], until: Instant) -> Putting<'a> {
+    fn put<'a>(&'a self, events: &'a [&'a Envelope], until: Instant) -> Putting<'a> {
         Box::pin(async move {
+            let unkept = |what| Unkept { fault: Fault::Queue(what), left: (0..events.len()).collect() };
             let lines: String = events.iter().map(|event| line(event.text())).collect();
             let file = self.clone();
             let written = tokio::task::spawn_blocking(move || file.append(&lines));
             match tokio::time::timeout_at(until.into(), written).await {
                 Ok(Ok(Ok(()))) => Ok(()),
-                Ok(_) => Err(Fault::Queue("the events file could not be written")),
-                Err(_) => Err(Fault::Queue("the events file was not written within the provider's deadline")),
+                Ok(_) => Err(unkept("the events file could not be written")),
+                Err(_) => Err(unkept("the events file was not written within the provider's deadline")),
             }
         })
     }

@@ -178,15 +178,16 @@ struct Shown {
 }
 
 impl Store for Shown {
-    fn put<'a>(&'a self, events: &'a [Envelope], until: Instant) -> Putting<'a> {
+    fn put<'a>(&'a self, events: &'a [&'a Envelope], until: Instant) -> Putting<'a> {
         Box::pin(async move {
-            self.store.put(events, until).await?;
+            let kept = self.store.put(events, until).await;
             if let Some(told) = &self.told {
-                for event in events {
+                let left = kept.as_ref().err().map(|unkept| unkept.left.as_slice()).unwrap_or_default();
+                for (_, event) in events.iter().enumerate().filter(|(place, _)| !left.contains(place)) {
                     let _ = told.try_send(row(self.provider.name, GOOD, &said(event)));
                 }
             }
-            Ok(())
+            kept
         })
     }
 

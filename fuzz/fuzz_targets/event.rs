@@ -16,7 +16,7 @@ use shared::call::Call;
 use shared::error::Fault;
 use shared::event::Envelope;
 use shared::gate::{Gate, Why};
-use shared::queue::{Putting, Queue, Store};
+use shared::queue::{Putting, Queue, Store, Unkept};
 use shared::settings::{Document, Settings};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
@@ -392,10 +392,10 @@ struct Memory {
 }
 
 impl Store for Memory {
-    fn put<'a>(&'a self, events: &'a [Envelope], _until: Instant) -> Putting<'a> {
+    fn put<'a>(&'a self, events: &'a [&'a Envelope], _until: Instant) -> Putting<'a> {
         Box::pin(async move {
             if !self.works {
-                return Err(Fault::Queue("not today"));
+                return Err(Unkept { fault: Fault::Queue("not today"), left: (0..events.len()).collect() });
             }
             let mut stored = self.stored.lock().expect("nobody panicked");
             for event in events {

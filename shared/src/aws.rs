@@ -1,10 +1,15 @@
-//! AWS without a service SDK: credentials, region and endpoints from the environment that Lambda gives, TLS, and the two
-//! signed requests that read settings.
+//! AWS without a service SDK: credentials, region and endpoints from the environment that Lambda gives, TLS, and signed
+//! requests to the services of which a function needs one or two operations.
 
+use crate::attempts::Attempts;
+use crate::crypto;
 use crate::error::Fault;
 use crate::log;
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
+use aws_sigv4::http_request::{
+    PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings,
+    UriPathNormalizationMode, sign,
+};
 use aws_sigv4::sign::v4;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_http_client::Connector;
@@ -21,7 +26,8 @@ use rustls_pki_types::pem::PemObject as _;
 use serde_json::Value;
 use std::env;
 use std::fs;
-use std::time::{Duration, SystemTime};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 use zeroize::Zeroizing;
 
 /// The roots that AWS's endpoints are signed by: <https://www.amazontrust.com/repository/>. Reading the machine's store
@@ -33,6 +39,8 @@ const CONNECT: Duration = Duration::from_millis(300);
 const SETTINGS: Duration = Duration::from_millis(1500);
 /// A settings document may be of 64 KB; the answer around it is not much larger.
 const MAX_ANSWER: usize = 256 * 1024;
+/// The largest object that is read back: the events of one call, and what is around them.
+const MAX_OBJECT: usize = 64 * 1024 * 1024;
 
 /// Where and as whom AWS is called.
 pub struct Aws {
@@ -41,6 +49,74 @@ pub struct Aws {
     /// Of the function's role.
     pub credentials: Credentials,
     roots: Vec<u8>,
+    pool: Mutex<Option<SharedHttpConnector>>,
+}
+
+/// An operation of a service.
+pub struct Operation<'o> {
+    /// The service's name in a signature and in its host: `dynamodb`.
+    pub service: &'static str,
+    /// How the environment names its endpoint: `DYNAMODB` for `AWS_ENDPOINT_URL_DYNAMODB`.
+    pub env: &'static str,
+    /// What is asked of it.
+    pub ask: Ask<'o>,
+}
+
+/// What is asked of a service.
+pub enum Ask<'o> {
+    /// An operation of the AWS JSON protocols.
+    Json {
+        /// `DynamoDB_20120810.PutItem`
+        target: &'o str,
+        /// `application/x-amz-json-1.0` or `…-1.1`
+        content_type: &'static str,
+        /// The input.
+        input: &'o Value,
+    },
+    /// An operation on a bucket or an object of S3. Names that need no escaping only.
+    S3 {
+        /// `PUT`
+        method: &'static str,
+        /// The bucket.
+        bucket: &'o str,
+        /// The object's key; empty for the bucket itself.
+        key: &'o str,
+        /// The query, without `?`.
+        query: &'o str,
+        /// The type of what is put.
+        content_type: Option<&'o str>,
+        /// The bytes that are put.
+        body: &'o [u8],
+        /// Their SHA-256 in hex, where it is known.
+        sha256: Option<&'o str>,
+    },
+}
+
+/// What a service answered.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Whether the service did what it was asked for.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The word for an error of the AWS JSON protocols, without its namespace.
+    pub fn error(&self) -> String {
+        let error: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        let kind = error.get("__type").and_then(Value::as_str).unwrap_or_default();
+        kind.rsplit('#').next().unwrap_or_default().to_owned()
+    }
+
+    /// Whether the same request may be answered otherwise in a moment.
+    fn is_passing(&self) -> bool {
+        self.status >= 500 || self.status == 429
+    }
 }
 
 impl Aws {
@@ -55,7 +131,23 @@ impl Aws {
             region: region.unwrap_or_else(|_| "us-east-1".into()),
             credentials: Credentials::new(id, secret, token, None, "environment"),
             roots: ca_bundle().unwrap_or_else(|| ROOTS.into()),
+            pool: Mutex::default(),
         }
+    }
+
+    /// The same in another region.
+    pub fn in_region(&self, region: &str) -> Aws {
+        Aws {
+            region: region.to_owned(),
+            credentials: self.credentials.clone(),
+            roots: self.roots.clone(),
+            pool: Mutex::default(),
+        }
+    }
+
+    /// The same as somebody else.
+    pub fn with_credentials(self, region: String, credentials: Credentials) -> Aws {
+        Aws { region, credentials, ..self }
     }
 
     /// The endpoint that the environment names for a service (`SQS`), if any: `AWS_ENDPOINT_URL_SQS`, else
@@ -93,62 +185,136 @@ impl Aws {
         text_at(&answer, "/SecretString").ok_or(Fault::Settings("the secret has no text"))
     }
 
-    async fn call(&self, service: &str, env: &str, target: &str, body: &Value) -> Result<Value, Fault> {
-        let url = Aws::endpoint_override(env)
-            .unwrap_or_else(|| format!("https://{service}.{}.{}", self.region, domain(&self.region)));
-        let request =
-            self.signed(service, &format!("{}/", url.trim_end_matches('/')), target, body.to_string())?;
-        let answer = tokio::time::timeout(SETTINGS, async {
-            let response =
-                self.connector().call(request).await.map_err(|_| Fault::Settings("AWS did not answer"))?;
-            let status = response.status();
-            let mut stream = ByteStream::new(response.into_body());
-            let mut body = Vec::new();
-            while let Some(chunk) = stream.next().await {
-                body.extend_from_slice(&chunk.map_err(|_| Fault::Settings("AWS stopped in its answer"))?);
-                if body.len() > MAX_ANSWER {
-                    return Err(Fault::Settings("AWS gave an answer of that length"));
-                }
-            }
-            Ok((status, body))
-        });
-        let (status, body) = answer.await.map_err(|_| Fault::Settings("AWS did not answer in time"))??;
-        if !status.is_success() {
-            return Err(refusal(&body));
+    /// The answer to a request for settings.
+    async fn call(
+        &self,
+        service: &'static str,
+        env: &'static str,
+        target: &str,
+        input: &Value,
+    ) -> Result<Value, Fault> {
+        let ask = Ask::Json { target, content_type: "application/x-amz-json-1.1", input };
+        let operation = Operation { service, env, ask };
+        // Minutes after the last one no connection is worth keeping.
+        let connector = self.connector();
+        let answer = tokio::time::timeout(SETTINGS, self.attempt(&connector, &operation)).await;
+        let answer = answer.map_err(|_| Fault::Settings("AWS did not answer in time"))?;
+        let answer = answer.map_err(Fault::Settings)?;
+        if !answer.is_success() {
+            return Err(refusal(&answer.error()));
         }
-        serde_json::from_slice(&body).map_err(|_| Fault::Settings("AWS gave an answer that is not JSON"))
+        serde_json::from_slice(&answer.body)
+            .map_err(|_| Fault::Settings("AWS gave an answer that is not JSON"))
     }
 
-    /// A JSON request with Signature Version 4.
-    fn signed(
+    /// Does an operation that may be repeated: again on a fresh connection where there was no answer, and again where
+    /// the service had none ready. The reason why there is no answer is in words of ours.
+    pub async fn insist(&self, operation: &Operation<'_>, until: Instant) -> Result<Answer, &'static str> {
+        let bytes = match operation.ask {
+            Ask::Json { .. } => 0,
+            Ask::S3 { body, .. } => body.len(),
+        };
+        let mut attempts = Attempts::new(bytes, until);
+        let mut last = Err("no answer in time");
+        while let Some(allowed) = attempts.allowed() {
+            let connector = self.pooled();
+            last = match tokio::time::timeout(allowed, self.attempt(&connector, operation)).await {
+                Ok(answer) => answer,
+                Err(_) => Err("no answer in time"),
+            };
+            match &last {
+                Ok(answer) if !answer.is_passing() => return last,
+                Ok(_) => {}
+                Err(_) => *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = None,
+            }
+            if !attempts.pause().await {
+                break;
+            }
+        }
+        last
+    }
+
+    /// The connector that keeps its connections from call to call.
+    fn pooled(&self) -> SharedHttpConnector {
+        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+        pool.get_or_insert_with(|| self.connector()).clone()
+    }
+
+    async fn attempt(
         &self,
-        service: &str,
-        url: &str,
-        target: &str,
-        body: String,
-    ) -> Result<Request<SdkBody>, Fault> {
-        const BAD: Fault = Fault::Settings("the endpoint for AWS is not a URL");
-        let mut request = http::Request::post(url)
-            .header("content-type", "application/x-amz-json-1.1")
-            .header("x-amz-target", target)
-            .body(SdkBody::from(body.as_str()))
-            .map_err(|_| BAD)?;
+        connector: &SharedHttpConnector,
+        operation: &Operation<'_>,
+    ) -> Result<Answer, &'static str> {
+        let request = self.signed(operation).ok_or("the endpoint for AWS is not a URL")?;
+        let response = connector.call(request).await.map_err(|_| "AWS did not answer")?;
+        let status = response.status().as_u16();
+        let most = match operation.ask {
+            Ask::Json { .. } => MAX_ANSWER,
+            Ask::S3 { .. } => MAX_OBJECT,
+        };
+        let mut stream = ByteStream::new(response.into_body());
+        let mut body = Vec::new();
+        while let Some(chunk) = stream.next().await {
+            body.extend_from_slice(&chunk.map_err(|_| "AWS stopped in its answer")?);
+            if body.len() > most {
+                return Err("AWS gave an answer of that length");
+            }
+        }
+        Ok(Answer { status, body })
+    }
+
+    /// The request for an operation, with Signature Version 4.
+    /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>
+    fn signed(&self, operation: &Operation<'_>) -> Option<Request<SdkBody>> {
+        let service = operation.service;
+        let host = || format!("{service}.{}.{}", self.region, domain(&self.region));
+        let named = Aws::endpoint_override(operation.env).map(|url| url.trim_end_matches('/').to_owned());
+        let mut headers = Vec::new();
+        let mut settings = SigningSettings::default();
+        let json;
+        let (method, url, body, sha256) = match operation.ask {
+            Ask::Json { target, content_type, input } => {
+                headers.extend([("content-type", content_type), ("x-amz-target", target)]);
+                json = input.to_string();
+                let url = named.unwrap_or_else(|| format!("https://{}", host()));
+                ("POST", format!("{url}/"), json.as_bytes(), None)
+            }
+            Ask::S3 { method, bucket, key, query, content_type, body, sha256 } => {
+                // S3 signs paths as they are, and wants the digest of the body said.
+                settings.percent_encoding_mode = PercentEncodingMode::Single;
+                settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+                settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+                headers.extend(content_type.map(|value| ("content-type", value)));
+                // A name with dots has no certificate as a host.
+                let url = match named {
+                    Some(url) => format!("{url}/{bucket}"),
+                    None if bucket.contains('.') => format!("https://{}/{bucket}", host()),
+                    None => format!("https://{bucket}.{}", host()),
+                };
+                let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+                let sha256 = sha256.map_or_else(|| crypto::sha256_hex(&[body]), str::to_owned);
+                (method, format!("{url}/{key}{query}"), body, Some(sha256))
+            }
+        };
+        let mut request = http::Request::builder().method(method).uri(&url);
+        for (name, value) in &headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(SdkBody::from(body)).ok()?;
         let identity: Identity = self.credentials.clone().into();
         let signing = v4::SigningParams::builder()
             .identity(&identity)
             .region(&self.region)
             .name(service)
             .time(SystemTime::now())
-            .settings(SigningSettings::default())
+            .settings(settings)
             .build()
-            .map_err(|_| BAD)?;
-        let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", target)];
-        let signable =
-            SignableRequest::new("POST", url, headers.into_iter(), SignableBody::Bytes(body.as_bytes()));
-        let (instructions, _) =
-            sign(signable.map_err(|_| BAD)?, &signing.into()).map_err(|_| BAD)?.into_parts();
+            .ok()?;
+        let signable = sha256.map_or(SignableBody::Bytes(body), SignableBody::Precomputed);
+        let signable = SignableRequest::new(method, url.as_str(), headers.into_iter(), signable).ok()?;
+        let (instructions, _) = sign(signable, &signing.into()).ok()?.into_parts();
         instructions.apply_to_request_http1x(&mut request);
-        Request::try_from(request).map_err(|_| BAD)
+        Request::try_from(request).ok()
     }
 }
 
@@ -175,10 +341,8 @@ fn text_at(answer: &Value, pointer: &str) -> Option<Zeroizing<String>> {
 }
 
 /// What AWS means by an error, in words of ours: its own text repeats names of the account.
-fn refusal(body: &[u8]) -> Fault {
-    let error: Value = serde_json::from_slice(body).unwrap_or_default();
-    let kind = error.get("__type").and_then(Value::as_str).unwrap_or_default();
-    Fault::Settings(match kind.rsplit('#').next().unwrap_or_default() {
+fn refusal(error: &str) -> Fault {
+    Fault::Settings(match error {
         "ParameterNotFound" | "ResourceNotFoundException" => "there is no parameter or secret of that name",
         "AccessDeniedException" => "the function's role may not read the parameter or secret",
         "ThrottlingException" => "AWS throttles the reading of settings",

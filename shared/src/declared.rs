@@ -9,7 +9,7 @@ use crate::provider::{Content, Event, Field, Time};
 use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
 use crate::token::{Place, Token, check_basic};
-use crate::verify::{Description, Proof, Scheme, sealed};
+use crate::verify::{Description, Evidence, Proof, Scheme, sealed};
 use crate::{form, json, xml};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -357,6 +357,15 @@ impl Scheme for Declared {
         }
         whole.method = methods.join(" + ").into();
         whole
+    }
+
+    fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
+        match Defences::of(endpoint).ok()? {
+            Defences { signature: Some(signature), token: None, basic: None } => {
+                Some(signature.with(|mac| mac.evidence()))
+            }
+            _ => None,
+        }
     }
 
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {

@@ -29,6 +29,10 @@ pub enum Fault {
     TooLarge,
     /// The queue did not confirm every message in time.
     Queue(&'static str),
+    /// The bucket did not confirm every object in time.
+    Bucket(&'static str),
+    /// Another call is about to store the same event.
+    Held,
     /// The event that started the function is not one of payload format 2.0.
     Event(&'static str),
     /// A defect of ours.
@@ -79,6 +83,8 @@ impl fmt::Display for Fault {
             Fault::Settings(what) => write!(f, "settings: {what}"),
             Fault::TooLarge => f.write_str("the event is larger than QUEUE_MAX_BYTES"),
             Fault::Queue(what) => write!(f, "queue: {what}"),
+            Fault::Bucket(what) => write!(f, "bucket: {what}"),
+            Fault::Held => f.write_str("another call is storing the same event"),
             Fault::Event(what) => write!(f, "event: {what}"),
             Fault::Panic => f.write_str("a defect in the function; see the line `panic` before this one"),
         }

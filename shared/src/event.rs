@@ -7,6 +7,7 @@ use crate::crypto;
 use crate::error::Unreadable;
 use crate::json::{self, Node, Raw};
 use crate::log;
+use crate::mac::public_url;
 use crate::provider::{Content, Event, Field, Split, Time, Ways};
 use crate::verify::{Assurance, Verified};
 use aws_smithy_types::DateTime;
@@ -16,6 +17,8 @@ use base64::prelude::BASE64_STANDARD;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
+use std::ops::Range;
+use std::sync::Arc;
 
 /// The version of the envelope's contract.
 pub const ENVELOPE_VERSION: &str = "1.0";
@@ -31,11 +34,19 @@ const MAX_CUT: usize = 32 * 1024 * 1024;
 /// What an event takes beside its data, in bytes.
 const PER_EVENT: usize = 2048;
 const JSON_TYPE: &str = "application/json";
+const BYTES_TYPE: &str = "application/octet-stream";
+/// How the members begin whose values can stand elsewhere than in the envelope.
+const DATA: &str = r#","data":"#;
+const DATA_BASE64: &str = r#","data_base64":"#;
+const RAW_BODY: &str = r#","rawbody":"#;
 
 /// One event, ready for the queue. It can be made only from a verified call.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Envelope {
     text: String,
+    /// Where the member with the data stands in the text.
+    data: Range<usize>,
+    raw: RawBody,
     id: String,
     kind: String,
     source: String,
@@ -45,6 +56,26 @@ pub struct Envelope {
     id_source: IdSource,
     call_digest: String,
     partition: Option<String>,
+}
+
+/// The exact bytes of the call, where the settings ask for them.
+#[derive(Clone, PartialEq, Eq)]
+enum RawBody {
+    None,
+    /// In the text.
+    Inline(Range<usize>),
+    /// Too many events share them for each to carry them.
+    Apart(Arc<[u8]>),
+}
+
+/// What an envelope refers to in place of carrying it.
+pub(crate) struct Object<'e> {
+    /// The bytes.
+    pub bytes: Cow<'e, [u8]>,
+    /// What they are.
+    pub content_type: Cow<'e, str>,
+    /// Their SHA-256 in hex.
+    pub sha256: String,
 }
 
 /// How far an id can be trusted.
@@ -97,6 +128,11 @@ impl Envelope {
         &self.source
     }
 
+    /// The attribute `provider`.
+    pub fn provider(&self) -> &'static str {
+        self.provider
+    }
+
     /// What events must keep their order with: the row's key, else the source.
     pub fn partition(&self) -> &str {
         self.partition.as_deref().unwrap_or(&self.source)
@@ -129,6 +165,78 @@ impl Envelope {
     }
 }
 
+impl Envelope {
+    /// Whether it is whole as a message of up to so many bytes, attributes counted.
+    pub fn fits(&self, max_bytes: usize) -> bool {
+        !matches!(self.raw, RawBody::Apart(_)) && self.size() <= max_bytes
+    }
+
+    /// The same with references in place of the call's bytes and, where that is not enough, of the data; and what they
+    /// refer to.
+    pub(crate) fn referring(
+        &self,
+        max_bytes: usize,
+        url: impl Fn(&Object<'_>) -> String,
+    ) -> (Envelope, Vec<Object<'_>>) {
+        let mut objects = Vec::new();
+        let mut refer = |name: &str, object| {
+            let member = format!(r#","{name}":{}"#, json::string(&url(&object)));
+            objects.push(object);
+            Cow::Owned(member)
+        };
+        let head = self.text.get(..self.data.start).unwrap_or_default();
+        let raw = self.raw_object().map_or(Cow::Borrowed(""), |object| refer("rawref", object));
+        let mut data = Cow::Borrowed(self.text.get(self.data.clone()).unwrap_or_default());
+        let beside = self.size() - self.text.len() + "}".len();
+        if head.len() + data.len() + raw.len() + beside > max_bytes
+            && let Some(object) = self.data_object()
+        {
+            data = refer("dataref", object);
+        }
+        let light = Envelope {
+            text: [head, &data, &raw, "}"].concat(),
+            data: head.len()..head.len() + data.len(),
+            raw: RawBody::None,
+            id: self.id.clone(),
+            kind: self.kind.clone(),
+            source: self.source.clone(),
+            provider: self.provider,
+            assurance: self.assurance,
+            content_type: self.content_type.clone(),
+            id_source: self.id_source,
+            call_digest: self.call_digest.clone(),
+            partition: self.partition.clone(),
+        };
+        (light, objects)
+    }
+
+    fn data_object(&self) -> Option<Object<'_>> {
+        let member = self.text.get(self.data.clone())?;
+        let bytes = match member.strip_prefix(DATA) {
+            Some(text) => Cow::Borrowed(text.as_bytes()),
+            None => Cow::Owned(decoded(member.strip_prefix(DATA_BASE64)?)?),
+        };
+        let sha256 = crypto::sha256_hex(&[&bytes]);
+        Some(Object { bytes, content_type: self.content_type.as_str().into(), sha256 })
+    }
+
+    fn raw_object(&self) -> Option<Object<'_>> {
+        let bytes = match &self.raw {
+            RawBody::None => return None,
+            RawBody::Inline(place) => {
+                Cow::Owned(decoded(self.text.get(place.clone())?.strip_prefix(RAW_BODY)?)?)
+            }
+            RawBody::Apart(bytes) => Cow::Borrowed(&bytes[..]),
+        };
+        Some(Object { bytes, content_type: BYTES_TYPE.into(), sha256: self.call_digest.clone() })
+    }
+}
+
+/// The bytes of a JSON string in base64.
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text.strip_prefix('"')?.strip_suffix('"')?).ok()
+}
+
 /// The envelopes of a verified call, received at a time in Unix milliseconds.
 pub fn envelopes(verified: &Verified<'_>, received: i64) -> Vec<Envelope> {
     let provider = verified.provider();
@@ -142,7 +250,30 @@ pub fn envelopes(verified: &Verified<'_>, received: i64) -> Vec<Envelope> {
     if envelopes.is_empty() {
         envelopes = Builder { event: &provider.event, verified, received }.envelopes();
     }
+    if verified.endpoint().raw() && !verified.body().is_empty() {
+        carry_raw(&mut envelopes, verified.body());
+    }
     envelopes
+}
+
+/// Gives each event the exact bytes of the call, or what they need so that they can be put beside the queue once.
+fn carry_raw(envelopes: &mut [Envelope], body: &[u8]) {
+    let each = body.len().div_ceil(3) * 4 + RAW_BODY.len();
+    let texts: usize = envelopes.iter().map(|envelope| envelope.text.len()).sum();
+    if texts + each * envelopes.len() > MAX_CUT {
+        let bytes: Arc<[u8]> = body.into();
+        for envelope in envelopes {
+            envelope.raw = RawBody::Apart(bytes.clone());
+        }
+        return;
+    }
+    let member = format!(r#"{RAW_BODY}"{}""#, BASE64_STANDARD.encode(body));
+    for Envelope { text, raw, .. } in envelopes {
+        text.truncate(text.len() - "}".len());
+        *raw = RawBody::Inline(text.len()..text.len() + member.len());
+        text.push_str(&member);
+        text.push('}');
+    }
 }
 
 /// One event as it stands in the call.
@@ -236,7 +367,7 @@ impl Builder<'_> {
             partition: text(self.event.partition)?.or_else(|| account.clone()),
             account,
         };
-        Ok(self.envelope(facts, JSON_TYPE, "data", &item.data, call_digest))
+        Ok(self.envelope(facts, JSON_TYPE, DATA, &item.data, call_digest))
     }
 
     /// The call as it came. What stands in headers is found all the same.
@@ -260,8 +391,8 @@ impl Builder<'_> {
         };
         let content_type = self.verified.call().header("content-type").filter(|text| is_content_type(text));
         let data = json::string(&BASE64_STANDARD.encode(self.verified.body()));
-        let content_type = content_type.unwrap_or("application/octet-stream");
-        self.envelope(facts, content_type, "data_base64", &data, call_digest)
+        let content_type = content_type.unwrap_or(BYTES_TYPE);
+        self.envelope(facts, content_type, DATA_BASE64, &data, call_digest)
     }
 
     fn id_source(&self, from_header: bool) -> IdSource {
@@ -363,7 +494,7 @@ impl Builder<'_> {
         &self,
         facts: Facts<'_>,
         content_type: &str,
-        data_name: &str,
+        data_name: &'static str,
         data: &str,
         call_digest: &str,
     ) -> Envelope {
@@ -405,16 +536,28 @@ impl Builder<'_> {
         put("deliveryid", self.event.delivery.iter().find_map(|name| header(name)));
         put("partitionkey", facts.partition.as_deref());
         put("headers", self.headers().as_deref());
+        if endpoint.raw()
+            && let Some(evidence) = self.verified.provider().scheme.evidence(endpoint)
+        {
+            put("rawheaders", self.header_object(&evidence.headers, usize::MAX).as_deref());
+            put("rawurl", evidence.url.then(|| public_url(call, endpoint)).as_deref());
+        }
         put("envelopeversion", Some(ENVELOPE_VERSION));
         if let Some(attempt) = attempt.and_then(|digits| digits.parse::<u32>().ok()) {
             let _ = write!(text, r#","attempt":{attempt}"#);
         }
+        let mut text = carriable(text);
+        let start = text.len();
         if !self.verified.body().is_empty() {
-            let _ = write!(text, r#","{data_name}":{data}"#);
+            text.push_str(data_name);
+            push_carriable(&mut text, data);
         }
+        let data = start..text.len();
         text.push('}');
         Envelope {
-            text: carriable(text),
+            text,
+            data,
+            raw: RawBody::None,
             id: facts.id,
             kind,
             source,
@@ -427,13 +570,18 @@ impl Builder<'_> {
         }
     }
 
-    /// The headers that the consumer may see, as a JSON object. CloudEvents knows no attribute that is an object, so it
-    /// travels as text.
+    /// The headers that the consumer may see.
     fn headers(&self) -> Option<String> {
+        self.header_object(self.event.headers, MAX_FIELD)
+    }
+
+    /// Those of the headers that are there and no longer than so many bytes, as a JSON object. CloudEvents knows no
+    /// attribute that is an object, so it travels as text.
+    fn header_object(&self, names: &[impl AsRef<str>], longest: usize) -> Option<String> {
         let call = self.verified.call();
-        let found = self.event.headers.iter().filter_map(|name| Some((name, call.header(name)?)));
+        let found = names.iter().filter_map(|name| Some((name.as_ref(), call.header(name.as_ref())?)));
         let members: Vec<String> = found
-            .filter(|(_, value)| value.len() <= MAX_FIELD)
+            .filter(|(_, value)| value.len() <= longest)
             .map(|(name, value)| format!("{}:{}", json::string(name), json::string(value)))
             .collect();
         (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
@@ -576,11 +724,28 @@ fn is_content_type(text: &str) -> bool {
 /// JSON text in which every character is one that SQS carries. Raw control characters cannot stand in JSON; the two
 /// noncharacters can, and only within strings, where an escape means the same.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
-fn carriable(text: String) -> String {
-    if !text.contains(['\u{fffe}', '\u{ffff}']) {
+pub(crate) fn carriable(text: String) -> String {
+    if !text.contains(NONCHARACTERS) {
         return text;
     }
-    text.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff")
+    let mut carried = String::with_capacity(text.len() + 64);
+    push_carriable(&mut carried, &text);
+    carried
+}
+
+/// See [`carriable`].
+const NONCHARACTERS: [char; 2] = ['\u{fffe}', '\u{ffff}'];
+
+fn push_carriable(text: &mut String, more: &str) {
+    for piece in more.split_inclusive(NONCHARACTERS) {
+        match piece.strip_suffix('\u{fffe}') {
+            Some(before) => text.extend([before, "\\ufffe"]),
+            None => match piece.strip_suffix('\u{ffff}') {
+                Some(before) => text.extend([before, "\\uffff"]),
+                None => text.push_str(piece),
+            },
+        }
+    }
 }
 
 /// A text as the value of a message attribute: of the characters that SQS carries, short, and never empty.

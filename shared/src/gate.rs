@@ -6,6 +6,7 @@ use crate::error::{Failure, Fault, Refused};
 use crate::event;
 use crate::handshake::Rejected;
 use crate::provider::Provider;
+use crate::quarantine::Quarantine;
 use crate::queue::Queue;
 use crate::reply::Reply;
 use crate::settings::{Document, Settings};
@@ -19,11 +20,13 @@ const MARGIN: Duration = Duration::from_millis(500);
 /// How long init waits for the settings. Lambda gives it 10 s.
 const WARM_UP: Duration = Duration::from_secs(5);
 
-/// A provider's row at work: its settings and the queue that its events go to.
+/// A provider's row at work: its settings, the queue that its events go to, and where calls are kept whose signature
+/// does not match.
 pub struct Gate {
     provider: &'static Provider,
     settings: Settings,
     queue: Queue,
+    quarantine: Option<Quarantine>,
 }
 
 /// How a call ended.
@@ -61,7 +64,13 @@ enum Judged<'v> {
 impl Gate {
     /// A gate for one provider.
     pub fn new(provider: &'static Provider, settings: Settings, queue: Queue) -> Gate {
-        Gate { provider, settings, queue }
+        Gate { provider, settings, queue, quarantine: None }
+    }
+
+    /// The same with a quarantine.
+    #[must_use]
+    pub fn quarantine(self, quarantine: Quarantine) -> Gate {
+        Gate { quarantine: Some(quarantine), ..self }
     }
 
     /// The row.
@@ -117,14 +126,21 @@ impl Gate {
                 Err(rejected) => rejected,
             };
             // A secret that was changed, or an endpoint that was added, since the settings were read: read once more.
-            if early || !is_of_settings(rejected.failure) {
-                return Err(rejected);
+            if !early && is_of_settings(rejected.failure) {
+                early = true;
+                if let Some(newer) = self.settings.early(until).await {
+                    settings = Ok(newer);
+                    continue;
+                }
             }
-            early = true;
-            match self.settings.early(until).await {
-                Some(newer) => settings = Ok(newer),
-                None => return Err(rejected),
+            if let (Some(quarantine), Ok(settings), Failure::Refused(Refused::Mismatch(_))) =
+                (&self.quarantine, &settings, rejected.failure)
+                && call.method == "POST"
+                && let Ok(endpoint) = settings.endpoint(call)
+            {
+                quarantine.keep(self.provider, endpoint, call, millis(received), until).await;
             }
+            return Err(rejected);
         }
     }
 
@@ -169,8 +185,7 @@ impl Gate {
                 return Ok(Outcome { reply, why: Why::Handshake });
             }
         }
-        let millis = i64::try_from(received.as_millis()).unwrap_or(i64::MAX);
-        let events = event::envelopes(verified, millis);
+        let events = event::envelopes(verified, millis(received));
         let receipt = self.queue.send(&events, until).await?;
         let reply = Reply::queued(&receipt, self.provider.reply);
         Ok(Outcome { reply, why: Why::Queued(receipt.events()) })
@@ -180,6 +195,11 @@ impl Gate {
         let allow = if self.provider.by_get() { "GET, POST" } else { "POST" };
         Outcome { reply: Reply::method_not_allowed(allow), why: Why::Method }
     }
+}
+
+/// Unix milliseconds.
+fn millis(since_1970: Duration) -> i64 {
+    i64::try_from(since_1970.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Whether newer settings might make the call pass. A call that no settings could save must cost no reading.

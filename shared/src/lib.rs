@@ -4,10 +4,13 @@
 //! CloudEvents of it, [`queue`] keeps them, [`reply`] answers. The types hold the order: only `verify` makes a
 //! [`verify::Verified`], only that gives an [`event::Envelope`], only the queue's [`queue::Receipt`] for it makes a success.
 
+mod attempts;
 pub mod aws;
+pub mod bucket;
 pub mod call;
 pub mod crypto;
 pub mod declared;
+pub mod duplicates;
 pub mod error;
 pub mod event;
 pub mod form;
@@ -17,6 +20,7 @@ pub mod json;
 pub mod log;
 pub mod mac;
 pub mod provider;
+pub mod quarantine;
 pub mod queue;
 pub mod reply;
 pub mod run;

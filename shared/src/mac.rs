@@ -6,7 +6,7 @@ use crate::error::{Failure, Fault, Refused};
 use crate::json;
 use crate::sample::Draft;
 use crate::settings::Endpoint;
-use crate::verify::{Assurance, Description, Proof, Scheme, sealed};
+use crate::verify::{Assurance, Description, Evidence, Proof, Scheme, sealed};
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
 use std::borrow::Cow;
@@ -309,6 +309,17 @@ impl Mac<'_> {
             assurance: Some(self.assurance()),
         }
     }
+
+    /// What a later check needs; see [`Scheme::evidence`].
+    pub fn evidence(&self) -> Evidence {
+        let Description { mut headers, timestamp_header, .. } = self.describe();
+        headers.extend(timestamp_header);
+        headers.extend(self.signed.iter().filter_map(|part| match part {
+            Part::Header(name) => Some((*name).to_owned()),
+            _ => None,
+        }));
+        Evidence { headers, url: self.signed.iter().any(|part| matches!(part, Part::Url)) }
+    }
 }
 
 impl sealed::Sealed for Mac<'static> {}
@@ -324,6 +335,10 @@ impl Scheme for Mac<'static> {
 
     fn describe(&self, _endpoint: &Endpoint) -> Description {
         Mac::describe(self)
+    }
+
+    fn evidence(&self, _endpoint: &Endpoint) -> Option<Evidence> {
+        Some(Mac::evidence(self))
     }
 }
 

@@ -193,6 +193,36 @@ impl<'a> Event<'a> {
     }
 }
 
+impl Event<'_> {
+    /// Every header that is read for it, in lower case.
+    pub fn header_names(&self) -> Vec<&str> {
+        let ways = [self.kind, self.id, self.subject, self.account, self.partition];
+        let fields = ways.into_iter().flatten().copied().flatten();
+        let times = self.time.iter().filter_map(|time| match time {
+            Time::Seconds(field) | Time::Millis(field) | Time::Rfc3339(field) | Time::Any(field) => {
+                Some(field)
+            }
+            Time::Signed => None,
+        });
+        let mut names: Vec<&str> = fields.chain(times).filter_map(Field::header).collect();
+        names.extend(self.delivery);
+        names.extend(self.attempt);
+        names.extend(self.headers);
+        names
+    }
+}
+
+impl<'a> Field<'a> {
+    /// The header that it stands in, if it does.
+    fn header(&self) -> Option<&'a str> {
+        match self {
+            Field::Header(name) | Field::SignedHeader(name) => Some(name),
+            Field::Maybe(field) | Field::Where(field, _) => field.header(),
+            _ => None,
+        }
+    }
+}
+
 /// Several ways to a text: the first one of which every field is there, joined.
 pub type Ways<'a> = &'a [&'a [Field<'a>]];
 

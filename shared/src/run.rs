@@ -3,16 +3,19 @@
 //! Nothing here is generic over the provider, so that a hundred functions compile it once.
 
 use crate::aws::Aws;
+use crate::bucket::{Bucket, ClaimCheck, Spill};
 use crate::call::Call;
+use crate::duplicates::{self, Table};
 use crate::error::{Failure, Fault};
 use crate::event::Envelope;
 use crate::gate::{Gate, Outcome, Why};
 use crate::log;
 use crate::provider::Provider;
-use crate::queue::{DEFAULT_MAX_BYTES, Putting, Queue, Store};
+use crate::quarantine::Quarantine;
+use crate::queue::{DEFAULT_MAX_BYTES, Putting, Queue, Store, Unkept};
 use crate::reply::Reply;
 use crate::settings::{Settings, Source};
-use crate::sqs::Sqs;
+use crate::sqs::{SecondSqs, Sqs};
 use futures_util::FutureExt as _;
 pub use lambda_http::Error;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
@@ -32,6 +35,9 @@ const PLATFORM_MARGIN: Duration = Duration::from_millis(250);
 /// Runs a provider's row as a Lambda function, for as long as the environment lives.
 pub fn run(provider: &'static Provider) -> Result<(), Error> {
     log::set_level(env::var("HOOKGATE_LOG").ok().as_deref());
+    if let Some(namespace) = set("HOOKGATE_METRICS") {
+        log::set_metrics(namespace);
+    }
     panic::set_hook(Box::new(|info| {
         let (file, line) = info.location().map_or(("", 0), |place| (place.file(), place.line()));
         log::panicked(file, line);
@@ -58,14 +64,33 @@ fn from_env(provider: &'static Provider) -> Gate {
     let ttl = number("HOOKGATE_CONFIG_TTL", "is no number of seconds; 300 is used").map(Duration::from_secs);
     let settings = Settings::new(provider, source, ttl, &aws);
     let store: Box<dyn Store> = match set("QUEUE_URL") {
-        Some(url) => Box::new(Sqs::new(&aws, &url)),
+        Some(url) => Box::new(Sqs::new(&aws, &url).fair(set("QUEUE_FAIR").as_deref() == Some("true"))),
         None => {
             log::environment("QUEUE_URL", "is not set: every event is answered 503");
             Box::new(NoQueue)
         }
     };
     let max_bytes = number("QUEUE_MAX_BYTES", "is no number of bytes; 262144 is used");
-    Gate::new(provider, settings, Queue::new(store, max_bytes.unwrap_or(DEFAULT_MAX_BYTES)))
+    let mut queue = Queue::new(store, max_bytes.unwrap_or(DEFAULT_MAX_BYTES));
+    if let Some(bucket) = set("CLAIM_CHECK_BUCKET") {
+        queue = queue.claim_check(ClaimCheck::new(Bucket::new(&aws, &bucket)));
+    }
+    if let Some(url) = set("FALLBACK_QUEUE_URL") {
+        queue = queue.stand_in(Box::new(SecondSqs::new(&aws, &url)));
+    }
+    if let Some(bucket) = set("FALLBACK_BUCKET") {
+        queue = queue.stand_in(Box::new(Spill::new(Bucket::new(&aws, &bucket))));
+    }
+    if let Some(table) = set("DUPLICATES_TABLE") {
+        let ttl = number("DUPLICATES_TTL", "is no number of seconds; 604800 is used");
+        queue = queue.duplicates(Table::new(&aws, &table, ttl.map_or(duplicates::TTL, Duration::from_secs)));
+    }
+    let mut gate = Gate::new(provider, settings, queue);
+    if let Some(url) = set("QUARANTINE_QUEUE_URL") {
+        let max_bytes = number("QUARANTINE_MAX_BYTES", "is no number of bytes; 262144 is used");
+        gate = gate.quarantine(Quarantine::new(&aws, &url, max_bytes.unwrap_or(DEFAULT_MAX_BYTES)));
+    }
+    gate
 }
 
 /// A variable that is set to something.
@@ -86,8 +111,9 @@ fn number<T: FromStr>(name: &str, otherwise: &str) -> Option<T> {
 struct NoQueue;
 
 impl Store for NoQueue {
-    fn put<'a>(&'a self, _events: &'a [Envelope], _until: Instant) -> Putting<'a> {
-        Box::pin(async { Err(Fault::Queue("QUEUE_URL is not set")) })
+    fn put<'a>(&'a self, events: &'a [&'a Envelope], _until: Instant) -> Putting<'a> {
+        let left = (0..events.len()).collect();
+        Box::pin(async { Err(Unkept { fault: Fault::Queue("QUEUE_URL is not set"), left }) })
     }
 }
 

@@ -29,6 +29,9 @@ const SHARE: u32 = 4;
 /// A failed reading is not repeated sooner.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// The setting that every provider has: whether its envelopes carry the exact bytes of the call too.
+pub const RAW: &str = "raw";
+
 /// The settings of one endpoint. One call is checked against one endpoint.
 #[derive(Clone, Default)]
 pub struct Endpoint {
@@ -36,6 +39,7 @@ pub struct Endpoint {
     secrets: BTreeMap<&'static str, Vec<Secret>>,
     texts: BTreeMap<&'static str, String>,
     objects: BTreeMap<&'static str, Value>,
+    raw: bool,
     fault: Option<Fault>,
 }
 
@@ -66,6 +70,11 @@ impl Endpoint {
     /// An object.
     pub fn object(&self, name: &str) -> Option<&Value> {
         self.objects.get(name)
+    }
+
+    /// Whether its envelopes carry the exact bytes of the call too.
+    pub fn raw(&self) -> bool {
+        self.raw
     }
 
     /// Why calls to it cannot be served, if so.
@@ -204,7 +213,13 @@ impl Document {
             let value = values.get(&setting.name.to_owned()).copied();
             flaws.extend(endpoint.take(setting, value));
         }
-        for unknown in values.keys().filter(|name| provider.settings.iter().all(|s| s.name != **name)) {
+        match values.get(&RAW.to_owned()) {
+            None => {}
+            Some(Value::Bool(raw)) => endpoint.raw = *raw,
+            Some(_) => flaws.push(Flaw::mistake(RAW, "must be true or false")),
+        }
+        let is_known = |name: &str| name == RAW || provider.settings.iter().any(|s| s.name == name);
+        for unknown in values.keys().filter(|name| !is_known(name)) {
             flaws.push(Flaw::mistake(printable(unknown), "is not a setting of this provider"));
         }
         flaws.extend(provider.scheme.flaws(&endpoint));

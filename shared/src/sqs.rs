@@ -1,14 +1,14 @@
 //! SQS as the store of events.
 //!
-//! The provider's deadline bounds everything. The first attempt of a small chunk is short, because a connection that was
-//! open before the environment was frozen may be dead without a sign; a further attempt may take longer, and is on a fresh
-//! connection unless SQS has answered on the old one.
+//! The provider's deadline bounds everything. A further attempt is on a fresh connection unless SQS has answered on the
+//! old one.
 
+use crate::attempts::Attempts;
 use crate::aws::Aws;
 use crate::crypto;
 use crate::error::Fault;
 use crate::event::Envelope;
-use crate::queue::{Putting, Store};
+use crate::queue::{Putting, Store, Unkept};
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
@@ -19,22 +19,15 @@ use aws_smithy_runtime_api::client::http::http_client_fn;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::ops::Range;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
 
 /// The most messages of a batch.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 const MAX_ENTRIES: usize = 10;
 /// The most bytes of a batch, attributes counted.
 const MAX_BATCH: usize = 1_048_576;
-/// How long the first attempt may take.
-const FIRST_ATTEMPT: Duration = Duration::from_millis(600);
-/// A chunk above this many KiB may take longer: the smallest functions have a fourteenth of a core.
-const LIGHT_KIB: usize = 64;
-/// How much longer, for each KiB above.
-const PER_KIB: Duration = Duration::from_millis(2);
-/// The first pause between two attempts; it doubles.
-const PAUSE: Duration = Duration::from_millis(50);
 /// How many batches of one call are under way at once.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -43,6 +36,7 @@ pub struct Sqs {
     aws: Arc<Aws>,
     url: String,
     endpoint: Option<String>,
+    is_fair: bool,
     client: Mutex<Client>,
 }
 
@@ -64,7 +58,15 @@ impl Sqs {
     /// The queue at a URL and an endpoint (`http://127.0.0.1:4566`). Nothing is sent yet.
     pub fn at(aws: &Arc<Aws>, url: &str, endpoint: Option<String>) -> Sqs {
         let first = Mutex::new(client(aws, endpoint.as_deref()));
-        Sqs { aws: aws.clone(), url: url.to_owned(), endpoint, client: first }
+        Sqs { aws: aws.clone(), url: url.to_owned(), endpoint, is_fair: false, client: first }
+    }
+
+    /// The same with a message group of each event in a standard queue too, so that a busy group does not hold up the
+    /// others.
+    /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-fair-queues.html>
+    #[must_use]
+    pub fn fair(self, is_fair: bool) -> Sqs {
+        Sqs { is_fair, ..self }
     }
 
     fn is_fifo(&self) -> bool {
@@ -81,68 +83,72 @@ impl Sqs {
             client(&self.aws, self.endpoint.as_deref());
     }
 
-    async fn put(&self, events: &[Envelope], until: Instant) -> Result<(), Fault> {
+    async fn put(&self, events: &[&Envelope], until: Instant) -> Result<(), Unkept> {
         let chunks = chunks(events, self.is_fifo());
         if self.is_fifo() {
-            // After one that failed nothing later may be sent, or its group would be out of order.
             for chunk in chunks {
-                self.send(chunk, until).await?;
+                let end = chunk.end;
+                if let Err(mut unkept) = self.send(events, chunk, until).await {
+                    // After one that failed nothing later may be sent, or its group would be out of order.
+                    unkept.left.extend(end..events.len());
+                    return Err(unkept);
+                }
             }
             return Ok(());
         }
         let mut outcome = Ok(());
         let mut waiting = chunks.into_iter();
         let mut under_way: FuturesUnordered<_> =
-            waiting.by_ref().take(SIDE_BY_SIDE).map(|chunk| self.send(chunk, until)).collect();
+            waiting.by_ref().take(SIDE_BY_SIDE).map(|chunk| self.send(events, chunk, until)).collect();
         // One that failed fails the call, and keeps no other from being stored.
         while let Some(sent) = under_way.next().await {
-            outcome = outcome.and(sent);
+            if let Err(unkept) = sent {
+                outcome = Err(unkept.and(outcome.err()));
+            }
             if let Some(chunk) = waiting.next() {
-                under_way.push(self.send(chunk, until));
+                under_way.push(self.send(events, chunk, until));
             }
         }
         outcome
     }
 
     /// Sends the events of one chunk until each is confirmed, nothing helps any more or the time is up.
-    async fn send(&self, chunk: &[Envelope], until: Instant) -> Result<(), Fault> {
-        let mut left: Vec<&Envelope> = chunk.iter().collect();
-        let kib = chunk.iter().map(Envelope::size).sum::<usize>() / 1024;
-        let heavy = u32::try_from(kib.saturating_sub(LIGHT_KIB)).unwrap_or(u32::MAX);
-        let (mut allowed, mut pause) = (FIRST_ATTEMPT + PER_KIB * heavy, PAUSE);
-        loop {
-            let remaining = until.saturating_duration_since(Instant::now());
-            if remaining.is_zero() {
-                return Err(Fault::Queue("no confirmation within the provider's deadline"));
-            }
+    async fn send(&self, events: &[&Envelope], chunk: Range<usize>, until: Instant) -> Result<(), Unkept> {
+        let place = |i: usize| Some((i, *events.get(i)?));
+        let mut left: Vec<(usize, &Envelope)> = chunk.filter_map(place).collect();
+        let size = left.iter().map(|(_, event)| event.size()).sum();
+        let mut attempts = Attempts::new(size, until);
+        let mut why = "no confirmation within the provider's deadline";
+        while let Some(allowed) = attempts.allowed() {
             let attempt = self.attempt(&mut left);
-            let unsent = match tokio::time::timeout(allowed.min(remaining), attempt).await {
+            match tokio::time::timeout(allowed, attempt).await {
                 Ok(Ok(())) => return Ok(()),
-                Ok(Err(unsent)) => unsent,
-                Err(_) => Unsent::Reconnect("no answer in time"),
-            };
-            let why = match unsent {
-                Unsent::Never(why) => return Err(Fault::Queue(why)),
-                Unsent::Again(why) => why,
-                Unsent::Reconnect(why) => {
-                    self.reconnect();
-                    why
+                Ok(Err(Unsent::Never(never))) => {
+                    why = never;
+                    break;
                 }
-            };
-            let remaining = until.saturating_duration_since(Instant::now());
-            if remaining <= pause {
-                return Err(Fault::Queue(why));
+                Ok(Err(Unsent::Again(again))) => why = again,
+                Ok(Err(Unsent::Reconnect(lost))) => {
+                    self.reconnect();
+                    why = lost;
+                }
+                Err(_) => {
+                    self.reconnect();
+                    why = "no answer in time";
+                }
             }
-            tokio::time::sleep(pause).await;
-            (allowed, pause) = (allowed * 2, pause * 2);
+            if !attempts.pause().await {
+                break;
+            }
         }
+        Err(Unkept { fault: Fault::Queue(why), left: left.into_iter().map(|(place, _)| place).collect() })
     }
 
     /// One request. What it confirms is taken out of `left`.
-    async fn attempt(&self, left: &mut Vec<&Envelope>) -> Result<(), Unsent> {
+    async fn attempt(&self, left: &mut Vec<(usize, &Envelope)>) -> Result<(), Unsent> {
         match left.as_slice() {
             [] => Ok(()),
-            [event] => self.send_one(event).await,
+            [(_, event)] => self.send_one(event).await,
             several => {
                 let failed = self.send_batch(several).await?;
                 let (mut again, mut never) = (None, None);
@@ -184,9 +190,9 @@ impl Sqs {
     }
 
     /// Sends up to ten; gives those that were not confirmed, by their place.
-    async fn send_batch(&self, events: &[&Envelope]) -> Result<HashMap<usize, Unsent>, Unsent> {
+    async fn send_batch(&self, events: &[(usize, &Envelope)]) -> Result<HashMap<usize, Unsent>, Unsent> {
         let mut request = self.client().send_message_batch().queue_url(&self.url);
-        for (place, event) in events.iter().enumerate() {
+        for (place, (_, event)) in events.iter().enumerate() {
             let (group, deduplication) = self.fifo_ids(event);
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(place.to_string())
@@ -218,18 +224,17 @@ impl Sqs {
         Ok(failed)
     }
 
-    /// Group and deduplication id for a FIFO queue. Hashed, since SQS takes no more than 128 characters of ASCII.
+    /// Group and deduplication id, where the queue is to have them. Hashed, since SQS takes no more than 128 characters
+    /// of ASCII.
     fn fifo_ids(&self, event: &Envelope) -> (Option<String>, Option<String>) {
-        if !self.is_fifo() {
-            return (None, None);
-        }
-        let hash = |text: &str| Some(crypto::sha256_hex(&[text.as_bytes()]));
-        (hash(event.partition()), hash(&event.identity()))
+        let hash = |text: &str| crypto::sha256_hex(&[text.as_bytes()]);
+        let group = (self.is_fifo() || self.is_fair).then(|| hash(event.partition()));
+        (group, self.is_fifo().then(|| hash(&event.identity())))
     }
 }
 
 impl Store for Sqs {
-    fn put<'a>(&'a self, events: &'a [Envelope], until: Instant) -> Putting<'a> {
+    fn put<'a>(&'a self, events: &'a [&'a Envelope], until: Instant) -> Putting<'a> {
         Box::pin(Sqs::put(self, events, until))
     }
 
@@ -238,7 +243,51 @@ impl Store for Sqs {
     }
 }
 
-fn client(aws: &Aws, endpoint: Option<&str>) -> Client {
+/// A queue that is called only when another one fails: its client is made then.
+pub struct SecondSqs {
+    aws: Arc<Aws>,
+    url: String,
+    made: OnceLock<Sqs>,
+}
+
+impl SecondSqs {
+    /// The queue at a URL, which may be of another region.
+    pub fn new(aws: &Arc<Aws>, url: &str) -> SecondSqs {
+        SecondSqs { aws: aws.clone(), url: url.to_owned(), made: OnceLock::new() }
+    }
+
+    fn queue(&self) -> &Sqs {
+        self.made.get_or_init(|| {
+            let aws = match region(&self.url) {
+                Some(region) => Arc::new(self.aws.in_region(region)),
+                None => self.aws.clone(),
+            };
+            Sqs::at(&aws, &self.url, origin(&self.url))
+        })
+    }
+}
+
+impl Store for SecondSqs {
+    fn put<'a>(&'a self, events: &'a [&'a Envelope], until: Instant) -> Putting<'a> {
+        Box::pin(self.queue().put(events, until))
+    }
+}
+
+/// `https://sqs.eu-central-1.amazonaws.com` of a queue's URL.
+pub fn origin(url: &str) -> Option<String> {
+    let (scheme, rest) = url.split_once("://")?;
+    let host = rest.split('/').next().filter(|host| !host.is_empty())?;
+    matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}"))
+}
+
+/// `eu-central-1` of `https://sqs.eu-central-1.amazonaws.com/…`.
+fn region(url: &str) -> Option<&str> {
+    let (region, domain) = url.split_once("://sqs.")?.1.split_once('.')?;
+    domain.starts_with("amazonaws.com").then_some(region)
+}
+
+/// A client for an endpoint, or for that of the region.
+pub fn client(aws: &Aws, endpoint: Option<&str>) -> Client {
     let connector = aws.connector();
     let mut config = aws_sdk_sqs::Config::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -252,15 +301,15 @@ fn client(aws: &Aws, endpoint: Option<&str>) -> Client {
     Client::from_conf(config.build())
 }
 
-/// Events side by side in chunks that SQS takes as one batch. In order, no chunk holds two of one group: SQS may store the
-/// second and not the first.
-fn chunks(events: &[Envelope], in_order: bool) -> Vec<&[Envelope]> {
+/// Events side by side in chunks that SQS takes as one batch, by their places. In order, no chunk holds two of one group:
+/// SQS may store the second and not the first.
+fn chunks(events: &[&Envelope], in_order: bool) -> Vec<Range<usize>> {
     let mut chunks = Vec::new();
-    let mut rest = events;
-    while !rest.is_empty() {
+    let mut start = 0;
+    while start < events.len() {
         let (mut size, mut count) = (0, 0);
         let mut groups = HashSet::new();
-        for event in rest.iter().take(MAX_ENTRIES) {
+        for event in events.iter().skip(start).take(MAX_ENTRIES) {
             size += event.size();
             if count > 0 && (size > MAX_BATCH || (in_order && groups.contains(event.partition()))) {
                 break;
@@ -268,9 +317,8 @@ fn chunks(events: &[Envelope], in_order: bool) -> Vec<&[Envelope]> {
             groups.insert(event.partition());
             count += 1;
         }
-        let (chunk, after) = rest.split_at(count.min(rest.len()));
-        chunks.push(chunk);
-        rest = after;
+        chunks.push(start..start + count);
+        start += count;
     }
     chunks
 }

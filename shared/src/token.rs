@@ -6,7 +6,7 @@ use crate::error::{Failure, Fault, Refused};
 use crate::form;
 use crate::sample::Draft;
 use crate::settings::Endpoint;
-use crate::verify::{Assurance, Description, Proof, Scheme, sealed};
+use crate::verify::{Assurance, Description, Evidence, Proof, Scheme, sealed};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::borrow::Cow;
@@ -94,6 +94,10 @@ impl Scheme for Token<'static> {
 
     fn describe(&self, _endpoint: &Endpoint) -> Description {
         Token::describe(self)
+    }
+
+    fn evidence(&self, _endpoint: &Endpoint) -> Option<Evidence> {
+        None
     }
 }
 

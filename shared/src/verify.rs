@@ -112,6 +112,15 @@ pub struct Description {
     pub assurance: Option<Assurance>,
 }
 
+/// What of a call a later check needs beside its body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evidence {
+    /// Headers, in lower case.
+    pub headers: Vec<String>,
+    /// Whether the public URL is signed.
+    pub url: bool,
+}
+
 /// A way to tell that a call is genuine. The set is closed; a row points at one.
 pub trait Scheme: sealed::Sealed + Sync {
     /// Checks a call at a time, in Unix seconds.
@@ -122,6 +131,9 @@ pub trait Scheme: sealed::Sealed + Sync {
 
     /// Says how it works with these settings.
     fn describe(&self, endpoint: &Endpoint) -> Description;
+
+    /// What has to be kept of a call so that it can be checked again; `None` where that would be a credential.
+    fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence>;
 
     /// What is wrong with an endpoint's settings beyond what the row's list of settings says.
     fn flaws(&self, _endpoint: &Endpoint) -> Vec<Flaw> {

@@ -9,7 +9,7 @@ use shared::error::{Failure, Fault};
 use shared::event::Envelope;
 use shared::gate::{Gate, Outcome, Why};
 use shared::provider::Provider;
-use shared::queue::{Putting, Queue, Store};
+use shared::queue::{Putting, Queue, Store, Unkept};
 use shared::sample;
 use shared::settings::{Document, Settings};
 use std::sync::{Arc, Mutex};
@@ -40,12 +40,12 @@ impl Memory {
 }
 
 impl Store for Memory {
-    fn put<'a>(&'a self, events: &'a [Envelope], _until: Instant) -> Putting<'a> {
+    fn put<'a>(&'a self, events: &'a [&'a Envelope], _until: Instant) -> Putting<'a> {
         Box::pin(async move {
             if let Some(fault) = *self.fault.lock().unwrap() {
-                return Err(fault);
+                return Err(Unkept { fault, left: (0..events.len()).collect() });
             }
-            self.events.lock().unwrap().extend_from_slice(events);
+            self.events.lock().unwrap().extend(events.iter().copied().cloned());
             Ok(())
         })
     }
