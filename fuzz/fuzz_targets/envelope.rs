@@ -11,11 +11,11 @@ use fuzz::signed;
 use fuzz::tree::{self, Node, Tree};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
-use shared::event::{Envelope, envelopes};
+use shared::event::{Envelope, Object, envelopes};
 use shared::json::MAX_DEPTH;
 use shared::provider::{Provider, Split};
 use shared::sample::Draft;
-use shared::settings::{Document, Endpoint};
+use shared::settings::{Document, Endpoint, RAW};
 use shared::verify::verify;
 use std::collections::HashSet;
 
@@ -24,14 +24,15 @@ fuzz_target!(|data: &[u8]| {
     let provider = registry::ENTRIES[usize::from(*row) % registry::ENTRIES.len()].provider;
     let (headers, body) = split(request);
     let by_settings = provider.event_by_settings.is_some();
-    let document = if by_settings {
+    let mut settings = if by_settings {
         // A header's value serves as the place of an id, if it can.
         let place = headers.iter().map(|(_, value)| value.as_str());
         let pointer = place.rev().find(|value| value.starts_with('/')).unwrap_or("/id");
-        Document::of(provider, &rows::generic(*variant, pointer))
+        rows::generic(*variant, pointer)
     } else {
-        rows::document(provider)
+        rows::settings(provider)
     };
+    let document = Document::of(provider, &settings);
     let endpoint = &document.endpoints()[0];
     if endpoint.usable().is_err() {
         assert!(by_settings, "settings made for this row");
@@ -47,6 +48,13 @@ fuzz_target!(|data: &[u8]| {
 
     for event in &events {
         check(provider, endpoint, &draft, event);
+    }
+    settings.insert(RAW.to_owned(), true.into());
+    let raw = Document::of(provider, &settings);
+    let with_bytes = accepted(provider, &raw.endpoints()[0], &draft, NOW).expect("signed a moment ago");
+    assert_eq!(ids(&events), ids(&with_bytes), "an id is not the raw bytes' affair");
+    for (event, with_bytes) in events.iter().zip(&with_bytes) {
+        check_references(&draft.body, event, with_bytes);
     }
     match provider.event.split {
         Split::One => {
@@ -166,6 +174,52 @@ fn check(provider: &Provider, endpoint: &Endpoint, draft: &Draft, event: &Envelo
             assert!(call.get(&name.text).map(String::as_str) == value.text());
         }
     }
+}
+
+/// What the raw bytes add to an event, and what of it is left where a message can hold less.
+fn check_references(body: &[u8], event: &Envelope, with_bytes: &Envelope) {
+    let url = |object: &Object<'_>| format!("s3://b/data/p/{}", object.sha256);
+    let plain = tree::parse(event.text()).expect("an envelope is JSON");
+    let whole = tree::parse(with_bytes.text()).expect("an envelope is JSON");
+    let raw = whole.member("rawbody").map(decoded);
+    assert!(body.is_empty() || raw.is_none_or(|raw| raw == body), "other bytes than the call's");
+    let beside = ["rawbody", "rawheaders", "rawurl"];
+    let rest = whole.members().iter().filter(|(name, _)| !beside.contains(&&*name.text));
+    assert!(
+        rest.map(|(name, value)| (&name.text, value.raw))
+            .eq(plain.members().iter().map(|(name, value)| (&name.text, value.raw))),
+        "raw bytes change nothing else"
+    );
+    for most in [with_bytes.size() - 1, event.size(), event.size() - 1, 0] {
+        let (light, objects) = with_bytes.referring(most, url);
+        assert!(light.size() <= most || light.referring(most, url).1.is_empty(), "something could still go");
+        assert!(light.text().chars().all(is_carried));
+        assert_eq!(light.identity(), event.identity());
+        let light = tree::parse(light.text()).expect("an envelope is JSON");
+        for object in &objects {
+            assert_eq!(object.sha256, signed::sha256(&[&object.bytes]));
+        }
+        let find = |name: &str| {
+            let reference = light.member(name)?.text()?.to_owned();
+            Some(objects.iter().find(|object| url(object) == reference).expect("what it refers to"))
+        };
+        assert!(find("rawref").is_none_or(|object| &object.bytes[..] == body));
+        match (plain.member("data"), plain.member("data_base64"), find("dataref")) {
+            (Some(data), _, Some(object)) => assert_eq!(data.raw.as_bytes(), &object.bytes[..]),
+            (_, Some(data), Some(object)) => assert_eq!(decoded(data), &object.bytes[..]),
+            (data, in_base64, None) => {
+                let raw = |tree: Option<&Tree<'_>>| tree.map(|tree| tree.raw.to_owned());
+                assert_eq!(raw(light.member("data")), raw(data));
+                assert_eq!(raw(light.member("data_base64")), raw(in_base64));
+            }
+            (None, None, Some(_)) => panic!("a reference to no data"),
+        }
+        assert!(light.member("dataref").is_none() || light.member("data").is_none());
+    }
+}
+
+fn decoded(value: &Tree<'_>) -> Vec<u8> {
+    BASE64_STANDARD.decode(value.text().expect("a text")).expect("base64")
 }
 
 /// What an event's data is, where a call is one event.

@@ -11,8 +11,13 @@ pub const OLD_SECRET: &str = "throw-away-fuzz-secret-two";
 /// The clock of every check, in Unix seconds.
 pub const NOW: i64 = 1_795_500_000;
 
-/// A document with both secrets for a row that has a fixed set of required settings.
+/// A document of [`settings`].
 pub fn document(provider: &Provider) -> Document {
+    Document::of(provider, &settings(provider))
+}
+
+/// Settings with both secrets for a row that has a fixed set of required ones.
+pub fn settings(provider: &Provider) -> Map<String, Value> {
     let required = provider.settings.iter().filter(|setting| setting.required);
     let values = required.map(|setting| {
         let value = match setting.shape {
@@ -21,7 +26,7 @@ pub fn document(provider: &Provider) -> Document {
         };
         (setting.name.to_owned(), value)
     });
-    Document::of(provider, &values.collect())
+    values.collect()
 }
 
 /// Settings of the row `generic`: every place of a signature, and events out of JSON, form, XML and headers.

@@ -53,6 +53,7 @@ impl Bucket {
         let answer = answer.map_err(Fault::Bucket)?;
         match answer.status {
             200..300 => Ok(()),
+            300..400 => Err(Fault::Bucket("it is in another region")),
             403 => Err(Fault::Bucket("the function's role may not put objects into it")),
             404 => Err(Fault::Bucket("there is none of that name")),
             400..500 => Err(Fault::Bucket("S3 refuses the object")),

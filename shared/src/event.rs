@@ -69,7 +69,7 @@ enum RawBody {
 }
 
 /// What an envelope refers to in place of carrying it.
-pub(crate) struct Object<'e> {
+pub struct Object<'e> {
     /// The bytes.
     pub bytes: Cow<'e, [u8]>,
     /// What they are.
@@ -172,8 +172,8 @@ impl Envelope {
     }
 
     /// The same with references in place of the call's bytes and, where that is not enough, of the data; and what they
-    /// refer to.
-    pub(crate) fn referring(
+    /// refer to. Where even that is not enough, it is larger than `max_bytes` all the same.
+    pub fn referring(
         &self,
         max_bytes: usize,
         url: impl Fn(&Object<'_>) -> String,

@@ -145,6 +145,9 @@ impl Quarantine {
         received: i64,
         until: Instant,
     ) {
+        if provider.scheme.evidence(endpoint).is_none() {
+            return;
+        }
         // What is too long must not even be encoded.
         if call.body().is_none_or(|body| body.len() > self.max_bytes) {
             return log::quarantine(provider.name, Err("it is larger than QUARANTINE_MAX_BYTES"));
