@@ -44,14 +44,30 @@ fn names(folder: &Path) -> BTreeSet<String> {
     entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a plain name")).collect()
 }
 
-/// The packaged template's S3 addresses, by provider.
-fn artifacts(packaged: &Path) -> BTreeMap<String, String> {
+/// A template as JSON, the short forms of its functions written out.
+fn parsed(template: &Path) -> Value {
     let to_json = "import json, sys; from samcli.yamlhelper import yaml_parse; \
-                   json.dump(yaml_parse(open(sys.argv[1]).read())['Mappings']['SAMCodeUriFunctions'], sys.stdout)";
-    let mapping = succeed(tool("python").arg("-c").arg(to_json).arg(packaged)).stdout;
-    let mapping: BTreeMap<String, Value> = serde_json::from_slice(&mapping).expect("a JSON object");
+                   json.dump(yaml_parse(open(sys.argv[1]).read()), sys.stdout)";
+    let json = succeed(tool("python").arg("-c").arg(to_json).arg(template)).stdout;
+    serde_json::from_slice(&json).expect("JSON")
+}
+
+/// The packaged template's S3 addresses, by provider. What CloudFormation gets is what is written here but for them: SAM
+/// CLI resolves conditions and functions for itself, and not always right.
+fn artifacts(packaged: &Path) -> BTreeMap<String, String> {
+    let mut packaged = parsed(packaged);
+    let mut written = parsed(&root().join("template.yaml"));
+    let mappings = packaged["Mappings"].as_object_mut().expect("mappings");
+    let addresses = mappings.remove("SAMCodeUriFunctions").expect("the addresses of the artifacts");
+    for template in [&mut packaged, &mut written] {
+        let looped = &mut template["Resources"]["Fn::ForEach::Functions"][2];
+        let code = looped["${Provider}Function"]["Properties"]["CodeUri"].take();
+        assert_ne!(code, Value::Null, "the code of the functions");
+    }
+    assert_eq!(packaged, written);
     let address = |entry: &Value| entry["CodeUri"].as_str().expect("an address").to_owned();
-    mapping.iter().map(|(provider, entry)| (provider.clone(), address(entry))).collect()
+    let addresses = addresses.as_object().expect("a mapping").iter();
+    addresses.map(|(provider, entry)| (provider.clone(), address(entry))).collect()
 }
 
 /// A program that runs an arm64 binary here: the binary itself, or a script that calls QEMU.

@@ -724,7 +724,7 @@ fn every_position_of_the_switches_gives_exactly_what_it_needs() {
 
 #[test]
 fn what_is_created_passes_the_linter_too() {
-    let off = [("ClaimCheck", "off"), ("Alarms", "off"), ("LogLevel", "off")];
+    let off = [("ClaimCheck", "off"), ("Alarms", "off")];
     let all = [
         ("QueueType", "fifo"),
         ("Spill", "on"),
@@ -762,8 +762,6 @@ fn parameters_that_contradict_each_other_are_refused() {
             vec![("BucketKeyArn", "arn:aws:kms:us-east-1:123456789012:key/1")],
             "BucketName has to be given too",
         ),
-        (vec![("LogLevel", "off")], "need the LogLevel warn or info"),
-        (vec![("LogLevel", "error")], "need the LogLevel warn or info"),
     ] {
         let refused = &expand(std::slice::from_ref(&parameters))[0]["Refused"];
         assert!(refused.as_str().is_some_and(|words| words.contains(reason)), "{parameters:?}: {refused}");
