@@ -918,6 +918,30 @@ fn an_alarm_watches_all_functions_together() {
 }
 
 #[test]
+fn the_operators_document_has_every_variable_alarm_and_switch() {
+    let document = fs::read_to_string(root().join("docs/operating.md")).expect("docs/operating.md");
+    let everything = [
+        ("Spill", "on"),
+        ("Quarantine", "on"),
+        ("Duplicates", "on"),
+        ("FairQueue", "on"),
+        ("FallbackQueueArn", FALLBACK_ARN),
+        ("FallbackQueueUrl", FALLBACK_URL),
+    ];
+    let stack = Stack::new(&everything);
+    for variable in stack.environment("github").keys() {
+        assert!(document.contains(&format!("| `{variable}` |")), "{variable} has no line");
+    }
+    for id in stack.all("AWS::CloudWatch::Alarm").into_keys() {
+        let name = id.strip_suffix("Alarm").expect("the name of an alarm");
+        assert!(document.contains(&format!("| `{name}` | ")), "{name} has no line");
+    }
+    for switch in everything.map(|(name, _)| name).into_iter().chain(["ClaimCheck", "QueueType", "Alarms"]) {
+        assert!(document.contains(&format!("`{switch}`")), "{switch} is not in it");
+    }
+}
+
+#[test]
 fn eighty_providers_with_everything_fit_into_one_stack() {
     // As long as a provider's name may well be.
     let names: Vec<_> = (0..80).map(|number| format!("standardwebhooks{number:02}")).collect();
