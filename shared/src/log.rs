@@ -31,6 +31,8 @@ struct Kind {
 
 static REFUSED: Kind = Kind::new("refused", WARN, None);
 static FAULT: Kind = Kind::new("fault", ERROR, Some("Faults"));
+/// Two deliveries of one event at once are no fault to be alarmed at.
+static HELD: Kind = Kind::new("fault", WARN, None);
 static TOO_LARGE: Kind = Kind::new("fault", ERROR, Some("TooLarge"));
 static UNREADABLE: Kind = Kind::new("unreadable", WARN, Some("Unreadable"));
 static FALLBACK: Kind = Kind::new("fallback", WARN, Some("Fallbacks"));
@@ -113,7 +115,11 @@ pub fn refused(provider: &str, reason: &Refused) {
 
 /// A fault of ours or of the operator's.
 pub fn fault(provider: &str, fault: &Fault) {
-    let kind = if *fault == Fault::TooLarge { &TOO_LARGE } else { &FAULT };
+    let kind = match fault {
+        Fault::TooLarge => &TOO_LARGE,
+        Fault::Held => &HELD,
+        _ => &FAULT,
+    };
     kind.say(provider, 1, fault);
 }
 
