@@ -2,6 +2,7 @@
 //! those of the cases in `docs/cases.md`.
 
 mod cli;
+mod consumers;
 mod crypto;
 mod envelope;
 mod forgeries;
