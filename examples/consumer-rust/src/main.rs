@@ -11,7 +11,7 @@ use aws_config::BehaviorVersion;
 use aws_lambda_events::sqs::{BatchItemFailure, SqsBatchResponse, SqsEvent};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure::AllOld};
 use aws_sdk_sqs::types::{DeleteMessageBatchRequestEntry, MessageSystemAttributeName};
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use base64::Engine;
@@ -176,19 +176,14 @@ impl Consumer {
         let number = |n: u64| AttributeValue::N(n.to_string());
         let now = u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?;
         let lease = number(now + LEASE);
-        let done = self.dynamodb.put_item().table_name(&self.handled);
-        let done =
-            done.item("id", AttributeValue::S(key.into())).item("expires", number(now / 1000 + REMEMBERED));
+        let id = AttributeValue::S(key.into());
+        let done = self.dynamodb.put_item().table_name(&self.handled).item("id", id);
+        let done = done.item("expires", number(now / 1000 + REMEMBERED));
         let claim = done.clone().item("lease", lease.clone());
         let claim = claim.condition_expression("attribute_not_exists(id) OR lease < :now");
         let claim = claim.expression_attribute_values(":now", number(now));
-        let all_old = ReturnValuesOnConditionCheckFailure::AllOld;
-        match claim
-            .return_values_on_condition_check_failure(all_old)
-            .send()
-            .await
-            .map_err(SdkError::into_service_error)
-        {
+        let claim = claim.return_values_on_condition_check_failure(AllOld);
+        match claim.send().await.map_err(SdkError::into_service_error) {
             Ok(_) => {}
             Err(PutItemError::ConditionalCheckFailedException(found)) => {
                 let leased = found.item.is_some_and(|item| item.contains_key("lease"));
