@@ -48,6 +48,7 @@ pub struct Aws {
     pub region: String,
     /// Of the function's role.
     pub credentials: Credentials,
+    connect: Duration,
     roots: Vec<u8>,
     pool: Mutex<Option<SharedHttpConnector>>,
 }
@@ -130,6 +131,7 @@ impl Aws {
         Aws {
             region: region.unwrap_or_else(|_| "us-east-1".into()),
             credentials: Credentials::new(id, secret, token, None, "environment"),
+            connect: CONNECT,
             roots: ca_bundle().unwrap_or_else(|| ROOTS.into()),
             pool: Mutex::default(),
         }
@@ -140,6 +142,7 @@ impl Aws {
         Aws {
             region: region.to_owned(),
             credentials: self.credentials.clone(),
+            connect: self.connect,
             roots: self.roots.clone(),
             pool: Mutex::default(),
         }
@@ -148,6 +151,12 @@ impl Aws {
     /// The same as somebody else.
     pub fn with_credentials(self, region: String, credentials: Credentials) -> Aws {
         Aws { region, credentials, ..self }
+    }
+
+    /// The same from afar: a connection may take so long.
+    #[must_use]
+    pub fn from_afar(self, connect: Duration) -> Aws {
+        Aws { connect, ..self }
     }
 
     /// The endpoint that the environment names for a service (`SQS`), if any: `AWS_ENDPOINT_URL_SQS`, else
@@ -161,7 +170,7 @@ impl Aws {
     pub fn connector(&self) -> SharedHttpConnector {
         let trust = TrustStore::empty().with_pem_certificate(self.roots.clone());
         let builder = Connector::builder()
-            .connector_settings(HttpConnectorSettings::builder().connect_timeout(CONNECT).build())
+            .connector_settings(HttpConnectorSettings::builder().connect_timeout(self.connect).build())
             .sleep_impl(TokioSleep::new());
         let connector = match TlsContext::builder().with_trust_store(trust).build() {
             Ok(tls) => builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build(),

@@ -749,7 +749,7 @@ fn push_carriable(text: &mut String, more: &str) {
 }
 
 /// A text as the value of a message attribute: of the characters that SQS carries, short, and never empty.
-fn attribute(text: &str) -> Cow<'_, str> {
+pub fn attribute(text: &str) -> Cow<'_, str> {
     let legal = |c: char| matches!(c, '\t' | '\n' | '\r' | ' '..='\u{fffd}' | '\u{10000}'..);
     if text.len() <= MAX_ATTRIBUTE && !text.is_empty() && text.chars().all(legal) {
         return Cow::Borrowed(text);

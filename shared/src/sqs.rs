@@ -281,7 +281,7 @@ pub fn origin(url: &str) -> Option<String> {
 }
 
 /// `eu-central-1` of `https://sqs.eu-central-1.amazonaws.com/…`.
-fn region(url: &str) -> Option<&str> {
+pub fn region(url: &str) -> Option<&str> {
     let (region, domain) = url.split_once("://sqs.")?.1.split_once('.')?;
     domain.starts_with("amazonaws.com").then_some(region)
 }
