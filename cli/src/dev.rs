@@ -5,6 +5,7 @@ use crate::config::{self, Configured};
 use crate::file::EventsFile;
 use crate::gateway::Gateway;
 use crate::screen::{self, FAINT, STRONG, paint};
+use crate::stop;
 use clap::Args;
 use shared::aws::Aws;
 use shared::queue::{DEFAULT_MAX_BYTES, Store};
@@ -66,14 +67,14 @@ pub fn run(options: &Options) -> Result<(), Failed> {
         let gateway = Arc::new(Gateway::new(configured, &store, options.max_bytes, Some(told)));
         let (ended, ending) = tokio::sync::oneshot::channel();
         let stop = async move {
-            stop_asked().await;
+            stop::asked().await;
             let _ = ended.send(());
         };
         let overdue = async {
             let _ = ending.await;
             // A second Ctrl-C ends what the first one waits for.
             tokio::select! {
-                () = stop_asked() => {}
+                () = stop::asked() => {}
                 () = tokio::time::sleep(ENDING) => {}
             }
         };
@@ -164,17 +165,4 @@ fn greeting(options: &Options, configured: &[Configured], address: SocketAddr) -
         paint(FAINT, "try it")
     ));
     text
-}
-
-/// Ctrl-C, or the signal by which a process manager ends us.
-async fn stop_asked() {
-    #[cfg(unix)]
-    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-        tokio::select! {
-            _ = tokio::signal::ctrl_c() => {}
-            _ = terminate.recv() => {}
-        }
-        return;
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

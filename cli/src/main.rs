@@ -1,6 +1,8 @@
 //! `hookgate`: the gate on this machine. `dev` serves, `send` signs a sample and posts it, `demo` does both for every
-//! provider, `providers` lists them. None of it needs AWS.
+//! provider, `providers` lists them. None of it needs AWS. The operations on AWS stand behind the feature `aws`.
 
+#[cfg(feature = "aws")]
+mod aws;
 mod config;
 mod demo;
 mod dev;
@@ -10,6 +12,7 @@ mod gateway;
 mod providers;
 mod screen;
 mod send;
+mod stop;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -32,6 +35,13 @@ enum Command {
     Demo,
     /// List the providers and what is known of each
     Providers(providers::Options),
+    /// Move events from the dead-letter queue, another queue or a bucket back into the queue
+    #[cfg(feature = "aws")]
+    Redrive(aws::redrive::Options),
+    /// Look at calls whose signature did not match, check them again, send on those that pass now
+    #[cfg(feature = "aws")]
+    #[command(subcommand)]
+    Quarantine(aws::quarantine::Command),
 }
 
 /// How a command ends that does not succeed.
@@ -59,6 +69,10 @@ fn main() -> ExitCode {
         Command::Send(options) => send::run(&options),
         Command::Demo => demo::run(),
         Command::Providers(options) => providers::run(&options),
+        #[cfg(feature = "aws")]
+        Command::Redrive(options) => aws::redrive::run(&options),
+        #[cfg(feature = "aws")]
+        Command::Quarantine(command) => aws::quarantine::run(&command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
