@@ -1,7 +1,8 @@
 //! How attempts at AWS follow one another until a provider's deadline.
 //!
 //! The first attempt is short, because a connection that was open before the environment was frozen may be dead without a
-//! sign; each further one may take twice as long, after a pause that doubles too.
+//! sign; each further one may take twice as long, after a pause that doubles too. However little time there is, the first
+//! attempt leaves the larger part of it to a second one.
 
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,9 @@ impl Attempts {
     /// For a request of so many bytes that has to be through at a time.
     pub fn new(bytes: usize, until: Instant) -> Attempts {
         let heavy = u32::try_from((bytes / 1024).saturating_sub(LIGHT_KIB)).unwrap_or(u32::MAX);
-        Attempts { allowed: FIRST.saturating_add(PER_KIB.saturating_mul(heavy)), pause: PAUSE, until }
+        let allowed = FIRST.saturating_add(PER_KIB.saturating_mul(heavy));
+        let most = until.saturating_duration_since(Instant::now()) * 2 / 5;
+        Attempts { allowed: allowed.min(most), pause: PAUSE, until }
     }
 
     /// How long the next attempt may take; `None` when the time is up.

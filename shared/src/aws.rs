@@ -35,6 +35,8 @@ use zeroize::Zeroizing;
 const ROOTS: &[u8] = include_bytes!("amazon-trust-services.pem");
 /// For a connection to the same region: name look-up, TCP and TLS.
 const CONNECT: Duration = Duration::from_millis(300);
+/// The same for another region, on the other side of the earth and with a slice of a core.
+const CONNECT_FAR: Duration = Duration::from_secs(3);
 /// For reading a settings document, whole.
 const SETTINGS: Duration = Duration::from_millis(1500);
 /// A settings document may be of 64 KB; the answer around it is not much larger.
@@ -86,9 +88,9 @@ pub enum Ask<'o> {
         query: &'o str,
         /// The type of what is put.
         content_type: Option<&'o str>,
-        /// The bytes that are put.
-        body: &'o [u8],
-        /// Their SHA-256 in hex, where it is known.
+        /// What is put, in memory.
+        body: &'o SdkBody,
+        /// Its SHA-256 in hex, where it is known.
         sha256: Option<&'o str>,
     },
 }
@@ -116,7 +118,9 @@ impl Answer {
 
     /// Whether the same request may be answered otherwise in a moment.
     fn is_passing(&self) -> bool {
-        self.status >= 500 || self.status == 429
+        // What S3 says where a body was slow to come, with a status that blames the sender.
+        let slow = b"<Code>RequestTimeout</Code>";
+        self.status >= 500 || self.status == 429 || self.body.windows(slow.len()).any(|part| part == slow)
     }
 }
 
@@ -137,12 +141,12 @@ impl Aws {
         }
     }
 
-    /// The same in another region.
+    /// The same with connections of its own, in a region that may be another.
     pub fn in_region(&self, region: &str) -> Aws {
         Aws {
             region: region.to_owned(),
             credentials: self.credentials.clone(),
-            connect: self.connect,
+            connect: if region == self.region { self.connect } else { self.connect.max(CONNECT_FAR) },
             roots: self.roots.clone(),
             pool: Mutex::default(),
         }
@@ -221,7 +225,7 @@ impl Aws {
     pub async fn insist(&self, operation: &Operation<'_>, until: Instant) -> Result<Answer, &'static str> {
         let bytes = match operation.ask {
             Ask::Json { .. } => 0,
-            Ask::S3 { body, .. } => body.len(),
+            Ask::S3 { body, .. } => body.bytes().map_or(0, <[u8]>::len),
         };
         let mut attempts = Attempts::new(bytes, until);
         let mut last = Err("no answer in time");
@@ -258,8 +262,8 @@ impl Aws {
         let response = connector.call(request).await.map_err(|_| "AWS did not answer")?;
         let status = response.status().as_u16();
         let most = match operation.ask {
-            Ask::Json { .. } => MAX_ANSWER,
-            Ask::S3 { .. } => MAX_OBJECT,
+            Ask::S3 { method: "GET", .. } => MAX_OBJECT,
+            _ => MAX_ANSWER,
         };
         let mut stream = ByteStream::new(response.into_body());
         let mut body = Vec::new();
@@ -284,9 +288,9 @@ impl Aws {
         let (method, url, body, sha256) = match operation.ask {
             Ask::Json { target, content_type, input } => {
                 headers.extend([("content-type", content_type), ("x-amz-target", target)]);
-                json = input.to_string();
+                json = SdkBody::from(input.to_string());
                 let url = named.unwrap_or_else(|| format!("https://{}", host()));
-                ("POST", format!("{url}/"), json.as_bytes(), None)
+                ("POST", format!("{url}/"), &json, None)
             }
             Ask::S3 { method, bucket, key, query, content_type, body, sha256 } => {
                 // S3 signs paths as they are, and wants the digest of the body said.
@@ -301,7 +305,8 @@ impl Aws {
                     None => format!("https://{bucket}.{}", host()),
                 };
                 let query = if query.is_empty() { String::new() } else { format!("?{query}") };
-                let sha256 = sha256.map_or_else(|| crypto::sha256_hex(&[body]), str::to_owned);
+                let sha256 = sha256
+                    .map_or_else(|| crypto::sha256_hex(&[body.bytes().unwrap_or_default()]), str::to_owned);
                 (method, format!("{url}/{key}{query}"), body, Some(sha256))
             }
         };
@@ -309,7 +314,7 @@ impl Aws {
         for (name, value) in &headers {
             request = request.header(*name, *value);
         }
-        let mut request = request.body(SdkBody::from(body)).ok()?;
+        let mut request = request.body(body.try_clone()?).ok()?;
         let identity: Identity = self.credentials.clone().into();
         let signing = v4::SigningParams::builder()
             .identity(&identity)
@@ -319,7 +324,7 @@ impl Aws {
             .settings(settings)
             .build()
             .ok()?;
-        let signable = sha256.map_or(SignableBody::Bytes(body), SignableBody::Precomputed);
+        let signable = sha256.map_or(SignableBody::Bytes(body.bytes()?), SignableBody::Precomputed);
         let signable = SignableRequest::new(method, url.as_str(), headers.into_iter(), signable).ok()?;
         let (instructions, _) = sign(signable, &signing.into()).ok()?.into_parts();
         instructions.apply_to_request_http1x(&mut request);

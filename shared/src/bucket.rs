@@ -7,6 +7,7 @@ use crate::duplicates::Claim;
 use crate::error::Fault;
 use crate::event::{Envelope, Object};
 use crate::queue::{Putting, Store, Unkept};
+use aws_smithy_types::body::SdkBody;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use std::borrow::Cow;
@@ -42,7 +43,7 @@ impl Bucket {
         &self,
         key: &str,
         content_type: &str,
-        body: &[u8],
+        body: &SdkBody,
         sha256: &str,
         until: Instant,
     ) -> Result<(), Fault> {
@@ -116,7 +117,8 @@ impl ClaimCheck {
 
     async fn put(&self, key: String, object: Object<'_>, until: Instant) -> (String, Result<(), Fault>) {
         let Object { bytes, content_type, sha256 } = object;
-        let put = self.bucket.put(&key, &content_type, &bytes, &sha256, until).await;
+        let body = SdkBody::from(bytes.into_owned());
+        let put = self.bucket.put(&key, &content_type, &body, &sha256, until).await;
         (key, put)
     }
 }
@@ -138,15 +140,20 @@ impl Spill {
 
     async fn put(&self, events: &[&Envelope], until: Instant) -> Result<(), Unkept> {
         let Some(first) = events.first() else { return Ok(()) };
-        let texts: Vec<&str> = events.iter().map(|event| event.text()).collect();
-        let body = format!("[{}]", texts.join(","));
+        let size = events.iter().map(|event| event.text().len() + 1).sum::<usize>() + 2;
+        let mut body = String::with_capacity(size);
+        for event in events {
+            body.push(if body.is_empty() { '[' } else { ',' });
+            body.push_str(event.text());
+        }
+        body.push(']');
         let sha256 = crypto::sha256_hex(&[body.as_bytes()]);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let short = sha256.get(..16).unwrap_or_default();
         // Names in the order of time, so that a listing is in it too.
         let key = format!("{SPILL}{now:013}-{}-{short}.json", first.provider());
         self.bucket
-            .put(&key, BATCH, body.as_bytes(), &sha256, until)
+            .put(&key, BATCH, &SdkBody::from(body), &sha256, until)
             .await
             .map_err(|fault| Unkept { fault, left: (0..events.len()).collect() })
     }
@@ -155,5 +162,9 @@ impl Spill {
 impl Store for Spill {
     fn put<'a>(&'a self, events: &'a [&'a Envelope], until: Instant) -> Putting<'a> {
         Box::pin(Spill::put(self, events, until))
+    }
+
+    fn takes_any_size(&self) -> bool {
+        true
     }
 }

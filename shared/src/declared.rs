@@ -362,7 +362,10 @@ impl Scheme for Declared {
     fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
         match Defences::of(endpoint).ok()? {
             Defences { signature: Some(signature), token: None, basic: None } => {
-                Some(signature.with(|mac| mac.evidence()))
+                let evidence = signature.with(|mac| mac.evidence());
+                // A URL may hold a user name and a password.
+                let has_password = evidence.url && endpoint.text("url").is_some_and(|url| url.contains('@'));
+                (!has_password).then_some(evidence)
             }
             _ => None,
         }

@@ -13,7 +13,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long an event is remembered if nobody says otherwise: longer than providers send again.
@@ -22,6 +22,10 @@ pub const TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 const LEASE: Duration = Duration::from_secs(2);
 /// The most that calling claims done, or giving them up, may take.
 const SETTLING: Duration = Duration::from_millis(500);
+/// The furthest from now that a lease of ours can end: no provider's deadline is longer.
+const LONGEST: Duration = Duration::from_secs(60);
+/// How long a table that did not answer is left alone: each call would wait for it in vain.
+const RESTING: Duration = Duration::from_secs(5);
 /// How many requests of one call are under way at once.
 const SIDE_BY_SIDE: usize = 16;
 
@@ -41,13 +45,14 @@ pub struct Table {
     aws: Arc<Aws>,
     name: String,
     ttl: Duration,
+    resting_since: Mutex<Option<Instant>>,
 }
 
 /// What was claimed for a call.
 pub(crate) struct Claims {
     /// Of each event.
     pub each: Vec<Claim>,
-    /// Keys that the table has as ours, by the event's place.
+    /// Keys that the table has as ours, or may have, by the event's place.
     keys: Vec<Option<String>>,
     owner: String,
 }
@@ -55,42 +60,57 @@ pub(crate) struct Claims {
 impl Table {
     /// A table by its name, in which an event is remembered for so long.
     pub fn new(aws: &Arc<Aws>, name: &str, ttl: Duration) -> Table {
-        Table { aws: aws.clone(), name: name.to_owned(), ttl }
+        Table { aws: aws.clone(), name: name.to_owned(), ttl, resting_since: Mutex::default() }
     }
 
-    /// Claims the events of a call that is over at `end`. Gives up at `until`.
+    /// Claims the events of a call that is over at `end`. Gives up at `until`. An event that cannot be told from another
+    /// occurrence of the same is claimed by nobody.
     pub(crate) async fn claim(&self, events: &[Envelope], until: Instant, end: Instant) -> Claims {
         let owner = owner();
         let lease = millis() + end.saturating_duration_since(Instant::now()).as_millis() + LEASE.as_millis();
         let mut seen = HashSet::new();
         let keys: Vec<String> = events.iter().map(key).collect();
-        let asked: Vec<_> = keys
+        let resting = self.is_resting();
+        let asked: Vec<_> = events
             .iter()
-            .map(|key| self.claim_one(key, seen.insert(key.as_str()), &owner, lease, until))
+            .zip(&keys)
+            .map(|(event, key)| {
+                let known = match (event.is_told_apart(), resting) {
+                    (false, _) => Some(Ok(Claim::Ours)),
+                    _ if !seen.insert(key.as_str()) => Some(Ok(Claim::Done)),
+                    (true, true) => Some(Err("the table did not answer a moment ago")),
+                    (true, false) => None,
+                };
+                self.claim_one(known, key, &owner, lease, until)
+            })
             .collect();
         let answers: Vec<Result<Claim, &'static str>> =
             stream::iter(asked).buffered(SIDE_BY_SIDE).collect().await;
         if let (Some(why), Some(event)) = (answers.iter().find_map(|answer| answer.err()), events.first()) {
             log::unclaimed(event.provider(), why);
         }
-        let is_ours = |answer: &Result<Claim, _>| matches!(answer, Ok(Claim::Ours));
+        // A claim whose answer was lost may be there all the same.
+        let is_claimed = |answer: &Result<Claim, _>, event: &Envelope| {
+            !resting && event.is_told_apart() && *answer != Ok(Claim::Done) && *answer != Ok(Claim::Held)
+        };
+        let keys = answers.iter().zip(events).zip(keys);
         Claims {
             each: answers.iter().map(|answer| answer.unwrap_or(Claim::Ours)).collect(),
-            keys: answers.iter().zip(keys).map(|(answer, key)| is_ours(answer).then_some(key)).collect(),
+            keys: keys.map(|((answer, event), key)| is_claimed(answer, event).then_some(key)).collect(),
             owner,
         }
     }
 
     async fn claim_one(
         &self,
+        known: Option<Result<Claim, &'static str>>,
         key: &str,
-        is_first: bool,
         owner: &str,
         lease: u128,
         until: Instant,
     ) -> Result<Claim, &'static str> {
-        if !is_first {
-            return Ok(Claim::Done);
+        if let Some(known) = known {
+            return known;
         }
         let now = millis();
         // An item lives on for hours after it has expired, and an answer may be lost on its way to us.
@@ -124,8 +144,14 @@ impl Table {
         match answer.error().as_str() {
             "ConditionalCheckFailedException" => {
                 let answer: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-                let state = answer.pointer("/Item/state/S").and_then(Value::as_str);
-                Ok(if state == Some("done") { Claim::Done } else { Claim::Held })
+                let text = |pointer| answer.pointer(pointer).and_then(Value::as_str);
+                let lease = text("/Item/lease/N").and_then(|digits| digits.parse::<u128>().ok());
+                match (text("/Item/state/S"), lease) {
+                    (Some("done"), _) => Ok(Claim::Done),
+                    (Some("claimed"), Some(lease)) if lease <= now + LONGEST.as_millis() => Ok(Claim::Held),
+                    // Whatever else is there must not keep an event out for good.
+                    _ => Err("the table has an item that is none of a claim"),
+                }
             }
             error => Err(meaning(error)),
         }
@@ -179,7 +205,16 @@ impl Table {
     async fn ask(&self, operation: &str, input: &Value, until: Instant) -> Result<Answer, &'static str> {
         let target = &format!("DynamoDB_20120810.{operation}");
         let ask = Ask::Json { target, content_type: "application/x-amz-json-1.0", input };
-        self.aws.insist(&Operation { service: "dynamodb", env: "DYNAMODB", ask }, until).await
+        let answer = self.aws.insist(&Operation { service: "dynamodb", env: "DYNAMODB", ask }, until).await;
+        if answer.is_err() {
+            *self.resting_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        answer
+    }
+
+    fn is_resting(&self) -> bool {
+        let since = self.resting_since.lock().unwrap_or_else(PoisonError::into_inner);
+        since.is_some_and(|since| since.elapsed() < RESTING)
     }
 
     /// When an event is forgotten, in Unix seconds.

@@ -55,6 +55,9 @@ pub struct Envelope {
     content_type: String,
     id_source: IdSource,
     call_digest: String,
+    received: i64,
+    has_time: bool,
+    account: Option<String>,
     partition: Option<String>,
 }
 
@@ -133,9 +136,28 @@ impl Envelope {
         self.provider
     }
 
-    /// What events must keep their order with: the row's key, else the source.
-    pub fn partition(&self) -> &str {
-        self.partition.as_deref().unwrap_or(&self.source)
+    /// What events must keep their order with: the row's key within the source, else the source.
+    pub fn order(&self) -> String {
+        order(&self.source, self.partition.as_deref())
+    }
+
+    /// Whose events they are: the account within the source, else the source.
+    pub fn tenant(&self) -> String {
+        [self.source.as_str(), self.account.as_deref().unwrap_or_default()].join("\n")
+    }
+
+    /// Whether the same identity means the same event. A digest of what has no time could be that of another occurrence,
+    /// such as the second ring of a bell: the consumer may take it for a repetition, but nothing is dropped for it here.
+    pub fn is_told_apart(&self) -> bool {
+        self.id_source != IdSource::Digest || self.has_time
+    }
+
+    /// The identity, with the time of arrival where that alone does not tell occurrences apart.
+    pub fn occurrence(&self) -> String {
+        match self.is_told_apart() {
+            true => self.identity(),
+            false => format!("{}\n{}", self.identity(), self.received),
+        }
     }
 
     /// What tells this event from every other, and is the same whenever the provider sends it again.
@@ -205,6 +227,9 @@ impl Envelope {
             content_type: self.content_type.clone(),
             id_source: self.id_source,
             call_digest: self.call_digest.clone(),
+            received: self.received,
+            has_time: self.has_time,
+            account: self.account.clone(),
             partition: self.partition.clone(),
         };
         (light, objects)
@@ -230,6 +255,11 @@ impl Envelope {
         };
         Some(Object { bytes, content_type: BYTES_TYPE.into(), sha256: self.call_digest.clone() })
     }
+}
+
+/// See [`Envelope::order`], for the attributes `source` and `partitionkey`.
+pub fn order(source: &str, partition: Option<&str>) -> String {
+    [source, partition.unwrap_or_default()].join("\n")
 }
 
 /// The bytes of a JSON string in base64.
@@ -348,7 +378,7 @@ impl Builder<'_> {
         let (id, id_source) = match self.way(self.event.id, Some(item), ":")? {
             Some((id, from_header)) => (id, self.id_source(from_header)),
             None => {
-                let digest = item_digest(item)?;
+                let digest = self.with_headers(item_digest(item)?);
                 let count = seen.entry(digest.clone()).or_insert(0);
                 *count += 1;
                 // Items that are alike to the last byte are told apart by how many there were before.
@@ -377,7 +407,7 @@ impl Builder<'_> {
         let found = way(self.event.kind, ".").map(|(kind, _)| dotted(&kind)).filter(|kind| !kind.is_empty());
         let (id, id_source) = match way(self.event.id, ":") {
             Some((id, from_header)) => (id, self.id_source(from_header)),
-            None => (call_digest.to_owned(), IdSource::Digest),
+            None => (self.with_headers(call_digest.to_owned()), IdSource::Digest),
         };
         let account = way(self.event.account, ":").map(|(text, _)| text);
         let facts = Facts {
@@ -393,6 +423,18 @@ impl Builder<'_> {
         let data = json::string(&BASE64_STANDARD.encode(self.verified.body()));
         let content_type = content_type.unwrap_or(BYTES_TYPE);
         self.envelope(facts, content_type, DATA_BASE64, &data, call_digest)
+    }
+
+    /// A digest of what the call's body says, together with what the row reads of the event in headers: two events that
+    /// differ there alone are two.
+    fn with_headers(&self, digest: String) -> String {
+        let call = self.verified.call();
+        let names = self.event.telling_headers();
+        let found: Vec<&str> = names.iter().filter_map(|name| call.header(name)).collect();
+        if found.is_empty() {
+            return digest;
+        }
+        crypto::sha256_hex(&[digest.as_bytes(), b"\n", found.join("\n").as_bytes()])
     }
 
     fn id_source(&self, from_header: bool) -> IdSource {
@@ -566,6 +608,9 @@ impl Builder<'_> {
             content_type: content_type.to_owned(),
             id_source: facts.id_source,
             call_digest: call_digest.to_owned(),
+            received: self.received,
+            has_time: facts.time.is_some(),
+            account: facts.account,
             partition: facts.partition,
         }
     }

@@ -36,6 +36,7 @@ static HELD: Kind = Kind::new("fault", WARN, None);
 static TOO_LARGE: Kind = Kind::new("fault", ERROR, Some("TooLarge"));
 static UNREADABLE: Kind = Kind::new("unreadable", WARN, Some("Unreadable"));
 static FALLBACK: Kind = Kind::new("fallback", WARN, Some("Fallbacks"));
+static NOT_THERE_EITHER: Kind = Kind::new("fallback", ERROR, None);
 static DUPLICATES: Kind = Kind::new("duplicates", WARN, None);
 static QUARANTINED: Kind = Kind::new("quarantine", WARN, Some("Quarantined"));
 static DROPPED: Kind = Kind::new("quarantine", WARN, Some("QuarantineDropped"));
@@ -132,6 +133,11 @@ pub fn unreadable(provider: &str, reason: Unreadable) {
 /// So many events are where they can be fetched from, since the queue did not take them.
 pub fn stood_in(provider: &str, events: usize, fault: &Fault) {
     FALLBACK.say(provider, events, fault);
+}
+
+/// What stands in for the queue does not take events either.
+pub fn stood_in_vain(provider: &str, fault: &Fault) {
+    NOT_THERE_EITHER.say(provider, 1, &format_args!("not there either: {fault}"));
 }
 
 /// Events that were sent without knowing whether they had been sent before.

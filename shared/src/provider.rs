@@ -193,22 +193,28 @@ impl<'a> Event<'a> {
     }
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
     /// Every header that is read for it, in lower case.
-    pub fn header_names(&self) -> Vec<&str> {
-        let ways = [self.kind, self.id, self.subject, self.account, self.partition];
-        let fields = ways.into_iter().flatten().copied().flatten();
+    pub fn header_names(&self) -> Vec<&'a str> {
+        let mut names = self.telling_headers();
+        let ways = [self.id, self.account, self.partition];
+        names.extend(ways.into_iter().flatten().copied().flatten().filter_map(Field::header));
+        names.extend(self.delivery);
+        names.extend(self.attempt);
+        names.extend(self.headers);
+        names
+    }
+
+    /// The headers that say what happened: kind, subject and time.
+    pub fn telling_headers(&self) -> Vec<&'a str> {
+        let fields = [self.kind, self.subject].into_iter().flatten().copied().flatten();
         let times = self.time.iter().filter_map(|time| match time {
             Time::Seconds(field) | Time::Millis(field) | Time::Rfc3339(field) | Time::Any(field) => {
                 Some(field)
             }
             Time::Signed => None,
         });
-        let mut names: Vec<&str> = fields.chain(times).filter_map(Field::header).collect();
-        names.extend(self.delivery);
-        names.extend(self.attempt);
-        names.extend(self.headers);
-        names
+        fields.chain(times).filter_map(Field::header).collect()
     }
 }
 

@@ -15,12 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The version of what stands in the quarantine.
 const VERSION: &str = "1.0";
-/// The most calls that one environment keeps in one [`WINDOW`]: whoever sends forgeries must not fill the queue.
+/// The most calls of one endpoint that one environment keeps in one [`WINDOW`]: whoever sends forgeries must not fill the
+/// queue.
 const MOST: u32 = 100;
 /// See [`MOST`].
 const WINDOW: Duration = Duration::from_secs(10);
@@ -127,13 +128,29 @@ pub struct Quarantine {
     aws: Arc<Aws>,
     url: String,
     max_bytes: usize,
-    count: Mutex<Option<(Instant, u32)>>,
+    window: Mutex<Window>,
+}
+
+struct Window {
+    since: Instant,
+    /// Whether the queue did not take one: each further call would wait for it in vain.
+    failed: bool,
+    /// By the endpoint's name, of which the settings have only so many.
+    kept: BTreeMap<Option<String>, u32>,
+}
+
+impl Window {
+    fn new() -> Window {
+        Window { since: Instant::now(), failed: false, kept: BTreeMap::new() }
+    }
 }
 
 impl Quarantine {
     /// A queue at a URL that takes messages of up to so many bytes.
     pub fn new(aws: &Arc<Aws>, url: &str, max_bytes: usize) -> Quarantine {
-        Quarantine { aws: aws.clone(), url: url.to_owned(), max_bytes, count: Mutex::default() }
+        // Connections of its own: what forged calls break must not cost genuine ones theirs.
+        let aws = Arc::new(aws.in_region(&aws.region));
+        Quarantine { aws, url: url.to_owned(), max_bytes, window: Mutex::new(Window::new()) }
     }
 
     /// Keeps a call if it may. Whatever comes of it is the operator's to know, never the caller's.
@@ -156,22 +173,34 @@ impl Quarantine {
         let text = suspect.text();
         let kept = if text.len() > self.max_bytes {
             Err("it is larger than QUARANTINE_MAX_BYTES")
-        } else if !self.may_keep() {
-            Err("too many at once")
+        } else if let Err(why) = self.may_keep(endpoint) {
+            Err(why)
         } else {
-            self.send(&text, until.min(Instant::now() + KEEPING)).await
+            let sent = self.send(&text, until.min(Instant::now() + KEEPING)).await;
+            self.window().failed |= sent.is_err();
+            sent
         };
         log::quarantine(provider.name, kept);
     }
 
-    fn may_keep(&self) -> bool {
-        let mut count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, kept) = match *count {
-            Some((since, kept)) if since.elapsed() < WINDOW => (since, kept),
-            _ => (Instant::now(), 0),
-        };
-        *count = Some((since, kept.saturating_add(1)));
-        kept < MOST
+    fn window(&self) -> MutexGuard<'_, Window> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn may_keep(&self, endpoint: &Endpoint) -> Result<(), &'static str> {
+        let mut window = self.window();
+        if window.since.elapsed() >= WINDOW {
+            *window = Window::new();
+        }
+        if window.failed {
+            return Err("the queue did not take one a moment ago");
+        }
+        let kept = window.kept.entry(endpoint.name().map(str::to_owned)).or_insert(0);
+        if *kept >= MOST {
+            return Err("too many at once");
+        }
+        *kept += 1;
+        Ok(())
     }
 
     async fn send(&self, text: &str, until: Instant) -> Result<(), &'static str> {

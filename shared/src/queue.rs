@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 pub const DEFAULT_MAX_BYTES: usize = 262_144;
 /// The most that claiming identities may take. A table that does not answer must not cost the queue its time.
 const CLAIMING: Duration = Duration::from_millis(500);
+/// Why an event is not sent that could be.
+const WAITS: Fault = Fault::Queue("an event before it in its group has to wait");
 /// The most that is kept back for the end of the claims.
 const SETTLING: Duration = Duration::from_millis(250);
 
@@ -64,6 +66,11 @@ pub trait Store: Send + Sync {
 
     /// Whether whoever reads it may count on the order of a group.
     fn keeps_order(&self) -> bool {
+        false
+    }
+
+    /// Whether an event may be larger than a message.
+    fn takes_any_size(&self) -> bool {
         false
     }
 }
@@ -130,41 +137,68 @@ impl Queue {
         claims: &[Claim],
         until: Instant,
     ) -> (Result<(), Fault>, Vec<bool>) {
-        let keeps_order = self.store.keeps_order();
-        let mut kept: Vec<bool> = claims.iter().map(|claim| *claim == Claim::Done).collect();
-        let mut outcome = Ok(());
-        // Half of the time at most for data that goes elsewhere: its event has to follow.
-        let half = Instant::now() + until.saturating_duration_since(Instant::now()) / 2;
-        let carriable = self.carriable(events, claims, half).await;
+        // Data goes elsewhere before its event is sent, so it must not take all of the time.
+        let time = until.saturating_duration_since(Instant::now());
+        let for_data = if self.stand_ins.is_empty() { time * 3 / 4 } else { time / 2 };
+        let carriable = self.carriable(events, claims, Instant::now() + for_data).await;
 
+        // Why each event is not kept; of one that is, nothing.
+        let mut faults = Vec::with_capacity(events.len());
         // Where order counts, what comes after one that has to wait waits with it.
+        let keeps_order = self.store.keeps_order();
         let mut waiting = HashSet::new();
         let mut ready: Vec<&Envelope> = Vec::with_capacity(events.len());
         let mut places = Vec::with_capacity(events.len());
         for (place, ((event, claim), carriable)) in events.iter().zip(claims).zip(&carriable).enumerate() {
             let fault = match (claim, carriable) {
-                (Claim::Done, _) => continue,
-                (Claim::Held, _) => Fault::Held,
-                (Claim::Ours, Err(fault)) => *fault,
-                (Claim::Ours, Ok(_)) if keeps_order && waiting.contains(event.partition()) => continue,
+                (Claim::Done, _) => None,
+                (Claim::Held, _) => Some(Fault::Held),
+                (Claim::Ours, Err(fault)) => Some(*fault),
+                (Claim::Ours, Ok(_)) if keeps_order && waiting.contains(&event.order()) => Some(WAITS),
                 (Claim::Ours, Ok(carriable)) => {
                     ready.push(carriable);
                     places.push(place);
-                    continue;
+                    None
                 }
             };
-            outcome = outcome.and(Err(fault));
-            waiting.insert(event.partition());
+            if keeps_order && fault.is_some() {
+                waiting.insert(event.order());
+            }
+            faults.push(fault);
         }
 
-        let left = self.store_ready(&ready, until).await;
-        for (i, place) in places.iter().enumerate() {
-            let is_left = left.as_ref().is_err_and(|unkept| unkept.left.contains(&i));
-            if let Some(kept) = kept.get_mut(*place) {
-                *kept = !is_left;
+        if !ready.is_empty() {
+            let put = self.store.put(&ready, share(until, self.stand_ins.len())).await;
+            if let Err(Unkept { fault, left }) = put {
+                for place in left.iter().filter_map(|i| places.get(*i)) {
+                    if let Some(why) = faults.get_mut(*place) {
+                        *why = Some(fault);
+                    }
+                }
             }
         }
-        (outcome.and(left.map_err(|unkept| unkept.fault)), kept)
+        for (i, stand_in) in self.stand_ins.iter().enumerate() {
+            let (mut rest, mut places) = (Vec::new(), Vec::new());
+            for (place, (((event, claim), carriable), fault)) in
+                events.iter().zip(claims).zip(&carriable).zip(&faults).enumerate()
+            {
+                let sent = match (claim, fault, carriable) {
+                    (Claim::Ours, Some(fault), Ok(carriable)) if *fault != WAITS => &**carriable,
+                    // Whole, which one is not whose bytes were to be stored apart.
+                    (Claim::Ours, Some(_), _) if stand_in.takes_any_size() && event.fits(usize::MAX) => event,
+                    _ => continue,
+                };
+                rest.push(sent);
+                places.push(place);
+            }
+            if !rest.is_empty() {
+                let others = self.stand_ins.len() - 1 - i;
+                let put = stand_in.put(&rest, share(until, others)).await;
+                stood_in(&rest, &places, put, &mut faults);
+            }
+        }
+        let outcome = faults.iter().find_map(|fault| *fault).map_or(Ok(()), Err);
+        (outcome, faults.iter().map(Option::is_none).collect())
     }
 
     /// The events as the queue can carry them, one that is too large with its data elsewhere.
@@ -186,31 +220,30 @@ impl Queue {
         };
         claim_check.carriable(events, claims, self.max_bytes, until).await
     }
+}
 
-    /// Stores them in the queue, or in what stands in for it.
-    async fn store_ready(&self, ready: &[&Envelope], until: Instant) -> Result<(), Unkept> {
-        let Some(first) = ready.first() else { return Ok(()) };
-        let mut stores_left = self.stand_ins.len();
-        let mut result = self.store.put(ready, share(until, stores_left)).await;
-        for stand_in in &self.stand_ins {
-            let Err(Unkept { fault, left }) = result else { return Ok(()) };
-            stores_left -= 1;
-            let rest: Vec<&Envelope> = left.iter().filter_map(|i| ready.get(*i).copied()).collect();
-            let put = stand_in.put(&rest, share(until, stores_left)).await;
-            let still = put.err().map(|unkept| unkept.left).unwrap_or_default();
-            if still.len() < rest.len() {
-                log::stood_in(first.provider(), rest.len() - still.len(), &fault);
+/// Takes note of what a stand-in has kept of the events at these places. What the queue itself said stays the reason for
+/// the others: that is what an operator has to mend.
+fn stood_in(events: &[&Envelope], places: &[usize], put: Result<(), Unkept>, faults: &mut [Option<Fault>]) {
+    let Some(provider) = events.first().map(|event| event.provider()) else { return };
+    let mut is_left = vec![false; places.len()];
+    if let Err(Unkept { fault, left }) = put {
+        log::stood_in_vain(provider, &fault);
+        for i in left {
+            if let Some(is_left) = is_left.get_mut(i) {
+                *is_left = true;
             }
-            // What the queue itself said is what an operator has to mend.
-            result = match still.as_slice() {
-                [] => Ok(()),
-                still => {
-                    let left = still.iter().filter_map(|i| left.get(*i).copied()).collect();
-                    Err(Unkept { fault, left })
-                }
-            };
         }
-        result
+    }
+    let (mut kept, mut why) = (0, None);
+    for (place, _) in places.iter().zip(is_left).filter(|(_, is_left)| !is_left) {
+        if let Some(fault) = faults.get_mut(*place).and_then(Option::take) {
+            kept += 1;
+            why = why.or(Some(fault));
+        }
+    }
+    if let Some(why) = why {
+        log::stood_in(provider, kept, &why);
     }
 }
 

@@ -86,7 +86,12 @@ fn from_env(provider: &'static Provider) -> Gate {
         queue = queue.duplicates(Table::new(&aws, &table, ttl.map_or(duplicates::TTL, Duration::from_secs)));
     }
     let mut gate = Gate::new(provider, settings, queue);
+    let events_go_to = ["QUEUE_URL", "FALLBACK_QUEUE_URL"].map(set);
     if let Some(url) = set("QUARANTINE_QUEUE_URL") {
+        if events_go_to.contains(&Some(url.clone())) {
+            log::environment("QUARANTINE_QUEUE_URL", "is a queue of events: nothing is kept");
+            return gate;
+        }
         let max_bytes = number("QUARANTINE_MAX_BYTES", "is no number of bytes; 262144 is used");
         gate = gate.quarantine(Quarantine::new(&aws, &url, max_bytes.unwrap_or(DEFAULT_MAX_BYTES)));
     }

@@ -228,8 +228,10 @@ impl Sqs {
     /// of ASCII.
     fn fifo_ids(&self, event: &Envelope) -> (Option<String>, Option<String>) {
         let hash = |text: &str| crypto::sha256_hex(&[text.as_bytes()]);
-        let group = (self.is_fifo() || self.is_fair).then(|| hash(event.partition()));
-        (group, self.is_fifo().then(|| hash(&event.identity())))
+        if self.is_fifo() {
+            return (Some(hash(&event.order())), Some(hash(&event.occurrence())));
+        }
+        (self.is_fair.then(|| hash(&event.tenant())), None)
     }
 }
 
@@ -280,10 +282,13 @@ pub fn origin(url: &str) -> Option<String> {
     matches!(scheme, "http" | "https").then(|| format!("{scheme}://{host}"))
 }
 
-/// `eu-central-1` of `https://sqs.eu-central-1.amazonaws.com/…`.
+/// `eu-central-1` of `https://sqs.eu-central-1.amazonaws.com/…`, also where the name says `sqs-fips` or is that of a VPC
+/// endpoint.
 pub fn region(url: &str) -> Option<&str> {
-    let (region, domain) = url.split_once("://sqs.")?.1.split_once('.')?;
-    domain.starts_with("amazonaws.com").then_some(region)
+    let host = url.split_once("://")?.1.split('/').next()?;
+    let (before, _) = host.split_once(".amazonaws.com").or_else(|| host.split_once(".vpce.amazonaws.com"))?;
+    let mut labels = before.split('.').skip_while(|label| !label.starts_with("sqs"));
+    labels.next().and(labels.next())
 }
 
 /// A client for an endpoint, or for that of the region.
@@ -311,10 +316,10 @@ fn chunks(events: &[&Envelope], in_order: bool) -> Vec<Range<usize>> {
         let mut groups = HashSet::new();
         for event in events.iter().skip(start).take(MAX_ENTRIES) {
             size += event.size();
-            if count > 0 && (size > MAX_BATCH || (in_order && groups.contains(event.partition()))) {
+            if count > 0 && (size > MAX_BATCH || (in_order && groups.contains(&event.order()))) {
                 break;
             }
-            groups.insert(event.partition());
+            groups.insert(event.order());
             count += 1;
         }
         chunks.push(start..start + count);

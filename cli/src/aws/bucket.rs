@@ -1,6 +1,7 @@
 //! A bucket of S3 as an operator uses it: listed, read, rewritten, deleted from.
 
 use crate::screen;
+use aws_smithy_types::body::SdkBody;
 use serde_json::Value;
 use shared::aws::{Answer, Ask, Aws, Operation};
 use shared::xml;
@@ -95,6 +96,7 @@ impl Bucket {
     ) -> Result<Answer, String> {
         let (content_type, body) =
             put.map_or((None, &[][..]), |(content_type, body)| (Some(content_type), body));
+        let body = &SdkBody::from(body);
         let ask = Ask::S3 { method, bucket: &self.name, key, query, content_type, body, sha256: None };
         let operation = Operation { service: "s3", env: "S3", ask };
         let answer = self.aws.insist(&operation, Instant::now() + PATIENCE).await;

@@ -122,7 +122,8 @@ struct Facts {
     received: i64,
     /// What tells it from every other event.
     identity: String,
-    partition: String,
+    /// What it keeps its order with.
+    order: String,
     attributes: [(&'static str, String); 5],
     is_marked: bool,
 }
@@ -144,7 +145,7 @@ impl Facts {
         Some(Facts {
             received: received.to_millis().ok()?,
             identity: [source.as_str(), &id, &content].join("\n"),
-            partition: text("partitionkey").unwrap_or_else(|| source.clone()),
+            order: event::order(&source, text("partitionkey").as_deref()),
             is_marked: members.iter().any(|(name, _)| name == "replayed"),
             attributes: [
                 ("provider", provider.clone()),
@@ -489,10 +490,11 @@ impl Target {
         (bare.size() <= self.max_bytes).then_some(Ready { message: bare, is_marked: false })
     }
 
-    /// Its own; where a FIFO queue needs one and it has none, that of its function.
+    /// Its own; where a FIFO queue needs one and its source kept no order, that of its function.
     fn message_group(&self, item: &Item) -> Option<String> {
-        match &item.group {
-            None if self.is_fifo => Some(crypto::sha256_hex(&[item.facts.partition.as_bytes()])),
+        match &item.ordered {
+            None if self.is_fifo => Some(crypto::sha256_hex(&[item.facts.order.as_bytes()])),
+            None => item.group.clone(),
             group => group.clone(),
         }
     }

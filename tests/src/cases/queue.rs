@@ -617,7 +617,8 @@ fn a_fifo_queue_gets_ids_that_it_takes() {
         assert_eq!(outcome.status(), 200);
     }
     let messages = sqs.messages();
-    assert_eq!(messages.len(), 3 + 25, "each once");
+    // Without an id and a time nobody can tell a repetition from another occurrence.
+    assert_eq!(messages.len(), 2 + 2 + 25, "each once, but the one that is not told apart");
     let legal = |id: &Option<String>| {
         id.as_ref()
             .is_some_and(|id| (1..=128).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_graphic()))
@@ -628,9 +629,9 @@ fn a_fifo_queue_gets_ids_that_it_takes() {
     );
     let different: BTreeSet<_> = messages.iter().map(|message| &message.deduplication_id).collect();
     assert_eq!(different.len(), messages.len());
-    let groups: BTreeSet<_> = messages[3..].iter().map(|message| &message.group_id).collect();
+    let groups: BTreeSet<_> = messages[4..].iter().map(|message| &message.group_id).collect();
     assert_eq!(groups.len(), 1, "one page, one group");
-    assert_eq!(messages[3..].iter().map(comment).collect::<Vec<_>>(), texts(25));
+    assert_eq!(messages[4..].iter().map(comment).collect::<Vec<_>>(), texts(25));
 
     // After a batch that failed nothing later is sent.
     sqs.take_messages();
