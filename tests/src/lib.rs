@@ -4,12 +4,17 @@
 //! each double listens on 127.0.0.1 only and ends when it is dropped.
 
 pub mod clock;
+pub mod dynamo;
 pub mod event;
+pub mod fault;
 pub mod lambda;
 pub mod ministack;
+pub mod moto;
+pub mod s3;
 pub mod sqs;
 pub mod vector;
 
+mod emulator;
 mod http;
 mod sigv4;
 

@@ -7,45 +7,34 @@
 //! secret over 64 KB), in the number of attributes, and in deduplication ids on standard queues. [`crate::sqs`] holds
 //! to SQS's own limits.
 
+use crate::emulator::{Emulator, Program, text};
 use crate::lambda::{ACCESS_KEY_ID, SECRET_ACCESS_KEY};
-use crate::sigv4::{self, Key};
-use rustix::process::{Pid, Signal, kill_process_group};
+use crate::sigv4::Key;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
-use std::{env, fs, io, process, thread};
 
-const START_TIMEOUT: Duration = Duration::from_secs(60);
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Ends the emulator, all it started and its folder, when standard input closes: so it goes when the double is dropped,
-/// and also when the test's process dies of anything. A job in the background would read from /dev/null, hence 3.
-/// What the shell says at the end has no reader any more.
-const KEEPER: &str = r#"
-exec 3<&0
-"$1" </dev/null 3<&- & emulator=$!
-exec >/dev/null 2>&1
-{ read -r nothing; kill -s KILL $emulator; } <&3 & reader=$!
-wait $emulator
-kill -s KILL $reader
-wait
-rm -rf "$2"
-kill -s KILL -$$
-"#;
+const PROGRAM: Program = Program {
+    name: "ministack",
+    arguments: |_| Vec::new(),
+    environment: |port| {
+        vec![
+            ("BIND_HOST", "127.0.0.1".into()),
+            ("GATEWAY_PORT", port.to_string().into()),
+            ("LOG_LEVEL", "WARNING".into()),
+            ("AUTH", "true".into()),
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.into()),
+            ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.into()),
+            ("MINISTACK_REGION", "us-east-1".into()),
+        ]
+    },
+    health: ("/_ministack/health", "\"services\""),
+};
 
 /// The emulator, a process of its own.
 pub struct Ministack {
-    keeper: Child,
-    port: u16,
-    folder: PathBuf,
-    agent: ureq::Agent,
+    emulator: Emulator,
     /// A user's, once there is one.
     key: Key,
 }
@@ -75,74 +64,10 @@ impl Ministack {
     ///
     /// Panics when `HOOKGATE_TEST_TOOLS` does not name a Python environment with it, or when it does not come up.
     pub fn start() -> Ministack {
-        let tools = env::var_os("HOOKGATE_TEST_TOOLS").map(PathBuf::from).expect(
-            "HOOKGATE_TEST_TOOLS is missing: the folder of a Python environment with tests/tools/emulate.txt; \
-             tests/run makes it",
-        );
-        let program = tools.join("bin/ministack");
-        assert!(program.is_file(), "{} is missing: tests/run makes it", program.display());
-        // The port is free when we look; somebody else may take it before the emulator does.
-        let mut failure = String::new();
-        for _ in 0..3 {
-            match Ministack::try_start(&program) {
-                Ok(started) => return started,
-                Err(reason) => failure = reason,
-            }
-        }
-        panic!("ministack did not start: {failure}")
-    }
-
-    fn try_start(program: &Path) -> Result<Ministack, String> {
-        let port = free_port().map_err(|e| e.to_string())?;
-        let folder = env::temp_dir().join(format!("hookgate-ministack-{}-{port}", process::id()));
-        fs::create_dir_all(&folder).map_err(|e| e.to_string())?;
-        let (mut log, log_end) = io::pipe().map_err(|e| e.to_string())?;
-        let second_end = log_end.try_clone().map_err(|e| e.to_string())?;
-        let mut command = Command::new("/bin/sh");
-        command.args(["-c", KEEPER, "sh"]).arg(program).arg(&folder);
-        command.env_clear().envs(environment(port, &folder)).process_group(0);
-        command.stdin(Stdio::piped()).stdout(log_end).stderr(second_end);
-        let keeper = command.spawn().map_err(|e| e.to_string())?;
-        drop(command);
-        let log_reader = thread::spawn(move || {
-            let mut text = Vec::new();
-            // What cannot be read any more is not needed.
-            let _ = log.read_to_end(&mut text);
-            String::from_utf8_lossy(&text).into_owned()
-        });
-        let config =
-            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(CALL_TIMEOUT));
-        let agent = config.build().into();
-        let mut ministack = Ministack { keeper, port, folder, agent, key: Key::throw_away() };
-        match ministack.wait_until_ready() {
-            Ok(()) => {
-                ministack.key = ministack.create_user();
-                Ok(ministack)
-            }
-            Err(reason) => {
-                drop(ministack);
-                Err(format!("{reason}\n{}", log_reader.join().unwrap_or_default()))
-            }
-        }
-    }
-
-    fn wait_until_ready(&mut self) -> Result<(), String> {
-        let until = Instant::now() + START_TIMEOUT;
-        loop {
-            let health = self.agent.get(format!("{}/_ministack/health", self.endpoint())).call();
-            if health
-                .is_ok_and(|mut h| h.body_mut().read_to_string().is_ok_and(|t| t.contains("\"services\"")))
-            {
-                return Ok(());
-            }
-            if let Ok(Some(status)) = self.keeper.try_wait() {
-                return Err(format!("it ended with {status}"));
-            }
-            if Instant::now() > until {
-                return Err(format!("no answer within {START_TIMEOUT:?}"));
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
+        let emulator = Emulator::start(&PROGRAM);
+        let mut ministack = Ministack { emulator, key: Key::throw_away() };
+        ministack.key = ministack.create_user();
+        ministack
     }
 
     /// A user who may do everything, and whose signatures are checked.
@@ -168,7 +93,8 @@ impl Ministack {
         let mut form = form_urlencoded::Serializer::new(String::new());
         let form = form.append_pair("Version", "2010-05-08").extend_pairs(parameters).finish();
         let headers = [("content-type", "application/x-www-form-urlencoded")];
-        let (status, answer) = self.request("POST", "/", &headers, form.as_bytes(), "iam");
+        let (status, answer) =
+            self.emulator.request(&self.key, "POST", "/", &headers, form.as_bytes(), "iam");
         let answer = String::from_utf8_lossy(&answer).into_owned();
         assert_eq!(status, 200, "{parameters:?}: {answer}");
         answer
@@ -186,21 +112,13 @@ impl Ministack {
 
     /// For `AWS_ENDPOINT_URL`.
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.emulator.endpoint()
     }
 
     /// Any operation of a service that speaks JSON: `("sqs", "AmazonSQS.ListQueues", …)`. `Err` is AWS's error as
     /// JSON text.
     pub fn call(&self, service: &str, target: &str, input: &Value) -> Result<Value, String> {
-        let version = if service == "sqs" || service == "dynamodb" { "1.0" } else { "1.1" };
-        let content_type = format!("application/x-amz-json-{version}");
-        let headers = [("content-type", content_type.as_str()), ("x-amz-target", target)];
-        let (status, body) = self.request("POST", "/", &headers, input.to_string().as_bytes(), service);
-        let text = String::from_utf8_lossy(&body).into_owned();
-        if status != 200 {
-            return Err(text);
-        }
-        if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(&text).map_err(|e| e.to_string()) }
+        self.emulator.call(&self.key, service, target, input)
     }
 
     /// Creates a queue, a FIFO one where the name ends in `.fifo`, with attributes such as
@@ -281,100 +199,31 @@ impl Ministack {
     /// A new bucket of S3.
     #[track_caller]
     pub fn create_bucket(&self, bucket: &str) {
-        self.must_s3("PUT", &format!("/{bucket}"), &[]);
+        self.emulator.s3(&self.key, "PUT", &format!("/{bucket}"), &[]);
     }
 
     /// Stores an object. The key is of letters that need no escape in a path.
     #[track_caller]
     pub fn put_object(&self, bucket: &str, key: &str, body: &[u8]) {
-        self.must_s3("PUT", &format!("/{bucket}/{key}"), body);
+        self.emulator.s3(&self.key, "PUT", &format!("/{bucket}/{key}"), body);
     }
 
     /// The keys in a bucket, sorted. Panics over more than one page of them (1000).
     #[track_caller]
     pub fn keys(&self, bucket: &str) -> Vec<String> {
-        let listed = self.must_s3("GET", &format!("/{bucket}?encoding-type=url&list-type=2"), &[]);
-        let listed = String::from_utf8(listed).expect("XML");
-        assert!(listed.contains("<IsTruncated>false</IsTruncated>"), "more than one page of keys");
-        let keys = listed.split("<Key>").skip(1).filter_map(|rest| rest.split("</Key>").next());
-        // The key is encoded as in a form, so that it needs no XML escapes.
-        keys.filter_map(|key| Some(form_urlencoded::parse(key.as_bytes()).next()?.0.into_owned())).collect()
+        self.emulator.keys(&self.key, bucket)
     }
 
     /// An object's bytes. The key is of letters that need no escape in a path.
     #[track_caller]
     pub fn object(&self, bucket: &str, key: &str) -> Vec<u8> {
-        self.must_s3("GET", &format!("/{bucket}/{key}"), &[])
+        self.emulator.s3(&self.key, "GET", &format!("/{bucket}/{key}"), &[])
     }
 
     #[track_caller]
     fn must(&self, service: &str, target: &str, input: &Value) -> Value {
         self.call(service, target, input).unwrap_or_else(|error| panic!("{target}: {error}"))
     }
-
-    #[track_caller]
-    fn must_s3(&self, method: &str, target: &str, body: &[u8]) -> Vec<u8> {
-        let (status, answer) = self.request(method, target, &[], body, "s3");
-        assert_eq!(status, 200, "{method} {target}: {}", String::from_utf8_lossy(&answer));
-        answer
-    }
-
-    fn request(
-        &self,
-        method: &str,
-        target: &str,
-        headers: &[(&str, &str)],
-        body: &[u8],
-        service: &str,
-    ) -> (u16, Vec<u8>) {
-        let host = format!("127.0.0.1:{}", self.port);
-        let signed: Vec<_> = headers.iter().copied().chain([("host", host.as_str())]).collect();
-        let signature = sigv4::sign(&self.key, method, target, &signed, body, service);
-        let mut request =
-            ureq::http::Request::builder().method(method).uri(format!("{}{target}", self.endpoint()));
-        for (name, value) in signed.iter().copied().chain(signature.iter().map(|(n, v)| (*n, v.as_str()))) {
-            request = request.header(name, value);
-        }
-        let request = request.body(body).expect("a request of valid parts");
-        let mut answer = self.agent.run(request).expect("the emulator's answer");
-        let body = answer.body_mut().with_config().limit(256 * 1024 * 1024).read_to_vec();
-        (answer.status().as_u16(), body.expect("the whole answer"))
-    }
-}
-
-impl Drop for Ministack {
-    fn drop(&mut self) {
-        // Closes its standard input, at which the keeper tidies up and ends itself last.
-        drop(self.keeper.stdin.take());
-        let until = Instant::now() + Duration::from_secs(5);
-        while matches!(self.keeper.try_wait(), Ok(None)) {
-            if Instant::now() > until {
-                let _ = kill_process_group(Pid::from_child(&self.keeper), Signal::KILL);
-                let _ = self.keeper.wait();
-                let _ = fs::remove_dir_all(&self.folder);
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-}
-
-fn environment(port: u16, folder: &Path) -> Vec<(&'static str, OsString)> {
-    vec![
-        ("PATH", "/usr/local/bin:/usr/bin:/bin".into()),
-        ("HOME", folder.into()),
-        ("TMPDIR", folder.into()),
-        ("BIND_HOST", "127.0.0.1".into()),
-        ("GATEWAY_PORT", port.to_string().into()),
-        ("LOG_LEVEL", "WARNING".into()),
-        ("AUTH", "true".into()),
-        ("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID.into()),
-        ("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY.into()),
-        ("MINISTACK_REGION", "us-east-1".into()),
-    ]
-}
-
-fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// The version id of a secret: AWS wants 32 to 64 characters from a client that is not one of its SDKs.
@@ -382,10 +231,6 @@ fn token(name: &str, value: &str) -> String {
     use sha2::{Digest, Sha256};
     let now = jiff::Timestamp::now().as_nanosecond();
     hex::encode(Sha256::digest(format!("{name}\n{value}\n{now}").as_bytes()))
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("no text but {value}")).to_owned()
 }
 
 /// Attributes of both kinds: plain text, or an object with the value in it.
@@ -400,6 +245,9 @@ fn members(attributes: &Value) -> BTreeMap<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sigv4;
+    use rustix::process::Pid;
+    use std::thread;
     use base64::{Engine, prelude::BASE64_STANDARD};
 
     const SOON: Duration = Duration::from_secs(10);
@@ -490,7 +338,7 @@ mod tests {
         let body = r#"{"Name":"/doubles/signed","WithDecryption":true}"#;
         let host = aws.endpoint().replace("http://", "");
         let status = |key: &Key, signed_host: &str| {
-            let mut request = aws.agent.post(aws.endpoint()).header("x-amz-target", "AmazonSSM.GetParameter");
+            let mut request = aws.emulator.agent.post(aws.endpoint()).header("x-amz-target", "AmazonSSM.GetParameter");
             for (name, value) in
                 sigv4::sign(key, "POST", "/", &[("host", signed_host)], body.as_bytes(), "ssm")
             {
@@ -509,8 +357,8 @@ mod tests {
     #[test]
     fn nothing_of_it_is_left_when_it_is_dropped() {
         let aws = Ministack::start();
-        let (endpoint, folder) = (aws.endpoint(), aws.folder.clone());
-        let group = Pid::from_child(&aws.keeper);
+        let (endpoint, folder) = (aws.endpoint(), aws.emulator.folder.clone());
+        let group = Pid::from_child(&aws.emulator.keeper);
         assert!(folder.is_dir());
         assert!(rustix::process::test_kill_process_group(group).is_ok());
         drop(aws);

@@ -12,16 +12,17 @@
 //! Limits and errors: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>.
 //! What AWS does besides and this does not: delays, and forgetting a deduplication id after five minutes.
 
+use crate::fault::{self, Plan, play};
+pub use crate::fault::{Fault, Request, Victim};
 use crate::http::{Answer, Call, Reply, Server, lock};
 use crate::sigv4;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use md5::{Digest, Md5};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes that SQS takes at most, both for a message with its attributes and for a whole batch.
 pub const MAX_BYTES: usize = 1_048_576;
@@ -35,45 +36,6 @@ const FIFO: &str = "123456789012/hookgate.fifo";
 pub struct Sqs {
     server: Server,
     desk: Arc<Desk>,
-}
-
-/// What goes wrong with a request.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Fault {
-    /// Nothing.
-    #[default]
-    None,
-    /// 500 `InternalFailure`; nothing is stored.
-    Http500,
-    /// 403 `RequestThrottled`; nothing is stored.
-    Throttle,
-    /// 403 `AccessDenied`: the role lacks `sqs:SendMessage`.
-    AccessDenied,
-    /// 400 `QueueDoesNotExist`: somebody has deleted the queue.
-    QueueDoesNotExist,
-    /// The request waits so long before it is looked at; then all goes well.
-    Delay(Duration),
-    /// Never an answer, nothing stored.
-    Hang,
-    /// A TCP reset; nothing is stored.
-    ResetBefore,
-    /// Stored, but never an answer.
-    StoreThenHang,
-    /// Stored, but the client gets a TCP reset.
-    StoreThenReset,
-    /// Stored and answered; then the connection is closed without a word, as one that idled too long.
-    AnswerThenClose,
-    /// Stored, but the connection closes in the middle of the answer.
-    HalfAnswer,
-    /// 200 with this body; nothing is stored.
-    Garbage200(&'static str),
-    /// These entries of a batch fail, the others are stored. A `SendMessage` counts as a batch of one.
-    FailEntries {
-        /// From 0.
-        indices: Vec<usize>,
-        /// Whose fault SQS says it is.
-        sender_fault: bool,
-    },
 }
 
 /// A message that SQS has accepted.
@@ -108,17 +70,6 @@ pub struct Attribute {
     pub value: Vec<u8>,
 }
 
-/// A request that arrived, whatever became of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
-    /// `SendMessage`, `SendMessageBatch`, or whatever `X-Amz-Target` named.
-    pub action: String,
-    /// The number of the connection it came on, from 1.
-    pub connection: usize,
-    /// When it had been read whole.
-    pub at: Instant,
-}
-
 impl Sqs {
     /// Starts it with both queues empty.
     pub fn start() -> Sqs {
@@ -144,13 +95,19 @@ impl Sqs {
 
     /// One fault more for the requests to come: each takes one, in the order they arrive.
     pub fn then(&self, fault: Fault) -> &Sqs {
-        lock(&self.desk.state).next.push_back(fault);
+        self.desk.plan.then(fault);
         self
     }
 
     /// The fault of every request that [`Sqs::then`] has none for. [`Fault::None`] heals.
     pub fn always(&self, fault: Fault) -> &Sqs {
-        lock(&self.desk.state).always = fault;
+        self.desk.plan.always(fault);
+        self
+    }
+
+    /// Who is asked for the fault of every request that [`Sqs::then`] has none for, until [`Sqs::always`] says again.
+    pub fn draw(&self, fault: impl FnMut() -> Fault + Send + 'static) -> &Sqs {
+        self.desk.plan.draw(fault);
         self
     }
 
@@ -166,12 +123,12 @@ impl Sqs {
 
     /// How many requests arrived so far, whatever became of them.
     pub fn requests(&self) -> usize {
-        lock(&self.desk.state).requests.len()
+        self.desk.plan.requests()
     }
 
     /// All requests so far, in the order they arrived.
     pub fn received(&self) -> Vec<Request> {
-        lock(&self.desk.state).requests.clone()
+        self.desk.plan.received()
     }
 
     /// How many connections were opened so far.
@@ -194,14 +151,12 @@ impl Message {
 
 #[derive(Default)]
 struct Desk {
+    plan: Plan,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    next: VecDeque<Fault>,
-    always: Fault,
-    requests: Vec<Request>,
     messages: Vec<Message>,
     /// How many messages were ever accepted: makes ids and sequence numbers.
     accepted: usize,
@@ -256,43 +211,19 @@ struct Refusal {
 
 impl Desk {
     fn serve(&self, call: &Call) -> Reply {
-        let (request, fault) = self.arrive(call);
-        if let Fault::Delay(time) = fault {
-            thread::sleep(time);
-        }
-        let processed =
-            |failing: &Fault| self.process(call, request, failing).unwrap_or_else(Refusal::answer);
-        match fault {
-            Fault::None | Fault::Delay(_) => Reply::Answer(processed(&Fault::None)),
-            Fault::FailEntries { .. } => Reply::Answer(processed(&fault)),
-            Fault::Http500 => Reply::Answer(internal_failure().answer()),
-            Fault::Throttle => Reply::Answer(throttled().answer()),
-            Fault::AccessDenied => Reply::Answer(access_denied().answer()),
-            Fault::QueueDoesNotExist => Reply::Answer(no_queue().answer()),
-            Fault::Hang => Reply::Silence,
-            Fault::ResetBefore => Reply::Reset,
-            Fault::StoreThenHang => {
-                processed(&Fault::None);
-                Reply::Silence
-            }
-            Fault::StoreThenReset => {
-                processed(&Fault::None);
-                Reply::Reset
-            }
-            Fault::AnswerThenClose => Reply::AnswerThenClose(processed(&Fault::None)),
-            Fault::HalfAnswer => Reply::Half(processed(&Fault::None)),
-            Fault::Garbage200(body) => Reply::Answer(answer(200, body.into())),
-        }
-    }
-
-    /// Notes the request: its number, and what shall go wrong with it.
-    fn arrive(&self, call: &Call) -> (usize, Fault) {
         let target = call.header("x-amz-target");
-        let action = target.strip_prefix("AmazonSQS.").unwrap_or(target).to_owned();
-        let mut state = lock(&self.state);
-        state.requests.push(Request { action, connection: call.connection, at: Instant::now() });
-        let fault = state.next.pop_front().unwrap_or_else(|| state.always.clone());
-        (state.requests.len(), fault)
+        let action = target.strip_prefix("AmazonSQS.").unwrap_or(target);
+        let (request, fault) = self.plan.arrive(action, call.connection);
+        let process = |failing: &Fault| self.process(call, request, failing).unwrap_or_else(Refusal::answer);
+        play(&fault, process, |refusal| {
+            let refusal = match refusal {
+                fault::Refusal::Failed => internal_failure(),
+                fault::Refusal::Throttled => throttled(),
+                fault::Refusal::Denied => access_denied(),
+                fault::Refusal::Gone => no_queue(),
+            };
+            refusal.answer()
+        })
     }
 
     fn process(&self, call: &Call, request: usize, failing: &Fault) -> Result<Answer, Refusal> {
@@ -723,6 +654,7 @@ mod tests {
     use aws_sdk_sqs::operation::send_message::{SendMessageError, SendMessageOutput};
     use aws_sdk_sqs::primitives::Blob;
     use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+    use std::time::Duration;
     use tokio::runtime::Runtime;
 
     /// How long a client waits for an answer that comes.
