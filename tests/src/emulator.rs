@@ -4,6 +4,7 @@ use crate::sigv4::{self, Key};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
@@ -14,6 +15,8 @@ use std::{env, fs, io, process, thread};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// Below it stand services with numbers of their own.
+const LOWEST_PORT: u16 = 10_240;
 
 /// Ends the emulator, all it started and its folder, when standard input closes: so it goes when the double is dropped,
 /// and also when the test's process dies of anything. A job in the background would read from /dev/null, hence 3.
@@ -203,8 +206,21 @@ impl Drop for Emulator {
     }
 }
 
+/// A port that is free now, outside of the range from which the system gives ports by itself: between now and the
+/// emulator's start a double must not get it.
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    let first = range.split_whitespace().next().and_then(|port| port.parse::<u16>().ok()).unwrap_or(32768);
+    let span = u64::from(first.saturating_sub(LOWEST_PORT)).max(1);
+    let mut last = None;
+    for _ in 0..100 {
+        let offset = u16::try_from(RandomState::new().build_hasher().finish() % span).unwrap_or_default();
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, LOWEST_PORT + offset)) {
+            Ok(listener) => return Ok(listener.local_addr()?.port()),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::AddrInUse.into()))
 }
 
 /// A member that has to be a text.

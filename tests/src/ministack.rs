@@ -246,9 +246,9 @@ fn members(attributes: &Value) -> BTreeMap<String, String> {
 mod tests {
     use super::*;
     use crate::sigv4;
+    use base64::{Engine, prelude::BASE64_STANDARD};
     use rustix::process::Pid;
     use std::thread;
-    use base64::{Engine, prelude::BASE64_STANDARD};
 
     const SOON: Duration = Duration::from_secs(10);
 
@@ -338,7 +338,8 @@ mod tests {
         let body = r#"{"Name":"/doubles/signed","WithDecryption":true}"#;
         let host = aws.endpoint().replace("http://", "");
         let status = |key: &Key, signed_host: &str| {
-            let mut request = aws.emulator.agent.post(aws.endpoint()).header("x-amz-target", "AmazonSSM.GetParameter");
+            let mut request =
+                aws.emulator.agent.post(aws.endpoint()).header("x-amz-target", "AmazonSSM.GetParameter");
             for (name, value) in
                 sigv4::sign(key, "POST", "/", &[("host", signed_host)], body.as_bytes(), "ssm")
             {

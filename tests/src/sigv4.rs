@@ -50,6 +50,12 @@ pub(crate) fn check(call: &Call, service: &str) -> Result<(), &'static str> {
     if right == *signature { Ok(()) } else { Err("the signature does not match") }
 }
 
+/// The names of the headers that a call has signed.
+pub(crate) fn signed_headers(call: &Call) -> Vec<&str> {
+    let (_, rest) = call.header("authorization").split_once("SignedHeaders=").unwrap_or_default();
+    rest.split(',').next().unwrap_or_default().split(';').collect()
+}
+
 /// Who signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
@@ -64,8 +70,8 @@ impl Key {
     }
 }
 
-/// The headers that sign a request in `us-east-1`, now; those given are signed with it. The query of the target
-/// has to be sorted by name and percent-encoded already, as the signature wants it.
+/// The headers that sign a request in `us-east-1`, now; those given are signed with it. Path and query of the
+/// target have to be percent-encoded already, as the signature wants it.
 pub(crate) fn sign(
     key: &Key,
     method: &str,
@@ -103,6 +109,9 @@ fn signature_of(
     scope: [&str; 3],
 ) -> String {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut parameters: Vec<&str> = query.split('&').collect();
+    parameters.sort_unstable();
+    let query = parameters.join("&");
     let names: Vec<&str> = headers.iter().map(|(name, _)| *name).collect();
     let lines: String = headers.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
     let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{}\n{body_sha256}", names.join(";"));
