@@ -63,9 +63,23 @@ impl Victim {
         Victim(Arc::new(pidfd_open(pid, PidfdFlags::empty()).expect("a child of ours")))
     }
 
+    /// Freezes it, as Lambda does between calls; nothing where it has ended already.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Thaws it.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
     fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
         // Fails only when it has ended already.
-        let _ = pidfd_send_signal(&*self.0, Signal::KILL);
+        let _ = pidfd_send_signal(&*self.0, signal);
     }
 }
 

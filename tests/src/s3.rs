@@ -200,7 +200,7 @@ fn check_signature(call: &Call) -> Result<(), Refusal> {
     let signed = sigv4::signed_headers(call);
     let unsigned =
         |(name, _): &(String, String)| name.starts_with("x-amz-") && !signed.contains(&name.as_str());
-    if call.headers.iter().any(|header| unsigned(header)) {
+    if call.headers.iter().any(unsigned) {
         return Err(Refusal {
             status: 403,
             code: "AccessDenied",

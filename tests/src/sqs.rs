@@ -1,4 +1,4 @@
-//! Amazon SQS: one standard and one FIFO queue behind its JSON protocol, with the service's own limits, and with
+//! Amazon SQS: a standard queue, a FIFO queue and a quarantine behind its JSON protocol, with the service's own limits, and with
 //! every fault between a function and a queue on demand.
 //!
 //! ```
@@ -31,6 +31,7 @@ const MAX_ATTRIBUTES: usize = 10;
 const MAX_ENTRIES: usize = 10;
 const STANDARD: &str = "123456789012/hookgate";
 const FIFO: &str = "123456789012/hookgate.fifo";
+const QUARANTINE: &str = "123456789012/hookgate-quarantine";
 
 /// The service, gone when dropped.
 pub struct Sqs {
@@ -45,6 +46,8 @@ pub struct Message {
     pub id: String,
     /// It came to the FIFO queue.
     pub fifo: bool,
+    /// It came to the quarantine.
+    quarantine: bool,
     /// The text.
     pub body: String,
     /// By name.
@@ -93,6 +96,11 @@ impl Sqs {
         format!("{}/{FIFO}", self.endpoint())
     }
 
+    /// Another standard queue, which is none of events.
+    pub fn quarantine_url(&self) -> String {
+        format!("{}/{QUARANTINE}", self.endpoint())
+    }
+
     /// One fault more for the requests to come: each takes one, in the order they arrive.
     pub fn then(&self, fault: Fault) -> &Sqs {
         self.desk.plan.then(fault);
@@ -111,14 +119,19 @@ impl Sqs {
         self
     }
 
-    /// All messages accepted so far, in the order stored.
+    /// All messages accepted so far in the queues of events, in the order stored.
     pub fn messages(&self) -> Vec<Message> {
-        lock(&self.desk.state).messages.clone()
+        lock(&self.desk.state).messages.iter().filter(|message| !message.quarantine).cloned().collect()
     }
 
     /// The same, and forgets them: for a test that judges one call after another.
     pub fn take_messages(&self) -> Vec<Message> {
-        std::mem::take(&mut lock(&self.desk.state).messages)
+        lock(&self.desk.state).messages.extract_if(.., |message| !message.quarantine).collect()
+    }
+
+    /// All messages accepted so far in the quarantine, in the order stored.
+    pub fn quarantined(&self) -> Vec<Message> {
+        lock(&self.desk.state).messages.iter().filter(|message| message.quarantine).cloned().collect()
     }
 
     /// How many requests arrived so far, whatever became of them.
@@ -196,6 +209,7 @@ struct Arrival {
     connection: usize,
     request: usize,
     fifo: bool,
+    quarantine: bool,
 }
 
 /// An error of AWS.
@@ -233,12 +247,12 @@ impl Desk {
         let is_json = call.header("content-type") == "application/x-amz-json-1.0";
         let action = call.header("x-amz-target").strip_prefix("AmazonSQS.").filter(|_| is_json);
         let to: ToQueue = parse(&call.body)?;
-        let fifo = match to.queue_url.as_deref().and_then(path_of) {
-            Some(STANDARD) => false,
-            Some(FIFO) => true,
-            _ => return Err(no_queue()),
-        };
-        let arrival = Arrival { connection: call.connection, request, fifo };
+        let queue = to.queue_url.as_deref().and_then(path_of).unwrap_or_default();
+        if ![STANDARD, FIFO, QUARANTINE].contains(&queue) {
+            return Err(no_queue());
+        }
+        let (fifo, quarantine) = (queue == FIFO, queue == QUARANTINE);
+        let arrival = Arrival { connection: call.connection, request, fifo, quarantine };
         let result = match (call.method.as_str(), action) {
             ("POST", Some("SendMessage")) => self.send(&parse(&call.body)?, arrival, failing)?.into(),
             ("POST", Some("SendMessageBatch")) => {
@@ -462,6 +476,7 @@ fn message(entry: &Entry, arrival: Arrival) -> Result<Message, Refusal> {
     Ok(Message {
         id: String::new(),
         fifo: arrival.fifo,
+        quarantine: arrival.quarantine,
         body,
         attributes,
         group_id: entry.message_group_id.clone(),

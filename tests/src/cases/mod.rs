@@ -5,6 +5,7 @@ mod cli;
 mod consumers;
 mod crypto;
 mod envelope;
+mod faults;
 mod forgeries;
 mod handshakes;
 mod house;
