@@ -1,9 +1,11 @@
 //! What Hookgate promises, tried in this process and on the built binaries through the doubles. Numbers in comments are
 //! those of the cases in `docs/cases.md`.
 
+mod claim_check;
 mod cli;
 mod consumers;
 mod crypto;
+mod duplicates;
 mod envelope;
 mod faults;
 mod forgeries;

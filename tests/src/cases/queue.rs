@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, process, thread};
 
 /// What a function needs whose provider is tried here; none of them minds the settings of another.
-fn config(provider: &str) -> Value {
+pub(super) fn config(provider: &str) -> Value {
     match provider {
         "zalo" => json!({ "app_id": ZALO_APP, "oa_secret_key": SECRET }),
         "facebook" => json!({ "app_secret": SECRET, "verify_token": SECRET }),
@@ -29,7 +29,7 @@ fn config(provider: &str) -> Value {
 }
 
 /// A genuine call with one event.
-fn one(provider: &str) -> Request {
+pub(super) fn one(provider: &str) -> Request {
     match provider {
         "zalo" => zalo_call(SECRET, "message-1"),
         "facebook" => facebook_call(SECRET, page(&["like"]).to_string()),
@@ -38,23 +38,23 @@ fn one(provider: &str) -> Request {
 }
 
 /// A call of a Facebook page with one change for each text.
-fn page<T: AsRef<str>>(changes: &[T]) -> Value {
+pub(super) fn page<T: AsRef<str>>(changes: &[T]) -> Value {
     let change = |text: &T| json!({ "field": "feed", "value": { "item": "comment", "verb": "add", "message": text.as_ref() } });
     json!({ "object": "page", "entry": [{ "id": "12345", "time": 1_795_500_000, "changes": changes.iter().map(change).collect::<Vec<_>>() }] })
 }
 
-fn texts(count: usize) -> Vec<String> {
+pub(super) fn texts(count: usize) -> Vec<String> {
     (0..count).map(|i| format!("comment {i}")).collect()
 }
 
 /// `source` and `id`, by which a consumer tells duplicates.
-fn identity(message: &Message) -> (String, String) {
+pub(super) fn identity(message: &Message) -> (String, String) {
     let envelope = envelope(message);
     let text = |name: &str| envelope[name].as_str().expect("a text").to_owned();
     (text("source"), text("id"))
 }
 
-fn identities(messages: &[Message]) -> BTreeSet<(String, String)> {
+pub(super) fn identities(messages: &[Message]) -> BTreeSet<(String, String)> {
     messages.iter().map(identity).collect()
 }
 
@@ -69,7 +69,7 @@ pub(super) fn side_by_side<T: Send>(cases: impl IntoIterator<Item = T>, test: im
 }
 
 /// The comment of an event of [`page`], which holds that one alone.
-fn comment(message: &Message) -> String {
+pub(super) fn comment(message: &Message) -> String {
     let changes = envelope(message)["data"]["entry"][0]["changes"].clone();
     assert_eq!(changes.as_array().map(Vec::len), Some(1), "{changes}");
     changes[0]["value"]["message"].as_str().expect("a text").to_owned()
