@@ -7,6 +7,7 @@ mod consumers;
 mod crypto;
 mod duplicates;
 mod envelope;
+mod fallback;
 mod faults;
 mod forgeries;
 mod handshakes;
