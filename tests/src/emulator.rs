@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, io, process, thread};
+use ureq::Body;
+use ureq::http::{Request, Response};
 
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -165,7 +167,16 @@ impl Emulator {
         keys.filter_map(|key| Some(form_urlencoded::parse(key.as_bytes()).next()?.0.into_owned())).collect()
     }
 
-    /// A signed request; the headers given are signed with it.
+    /// An object's content type and bytes.
+    #[track_caller]
+    pub fn object(&self, key: &Key, target: &str) -> (String, Vec<u8>) {
+        let answer = self.ask(key, "GET", target, &[], &[], "s3");
+        assert_eq!(answer.status().as_u16(), 200, "{target}");
+        let content_type = answer.headers().get("content-type").and_then(|value| value.to_str().ok());
+        (content_type.unwrap_or_default().to_owned(), body_of(answer))
+    }
+
+    /// Status and body of the answer to a signed request; the headers given are signed with it.
     pub fn request(
         &self,
         key: &Key,
@@ -175,19 +186,34 @@ impl Emulator {
         body: &[u8],
         service: &str,
     ) -> (u16, Vec<u8>) {
+        let answer = self.ask(key, method, target, headers, body, service);
+        (answer.status().as_u16(), body_of(answer))
+    }
+
+    fn ask(
+        &self,
+        key: &Key,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        service: &str,
+    ) -> Response<Body> {
         let host = format!("127.0.0.1:{}", self.port);
         let signed: Vec<_> = headers.iter().copied().chain([("host", host.as_str())]).collect();
         let signature = sigv4::sign(key, method, target, &signed, body, service);
-        let mut request =
-            ureq::http::Request::builder().method(method).uri(format!("{}{target}", self.endpoint()));
+        let mut request = Request::builder().method(method).uri(format!("{}{target}", self.endpoint()));
         for (name, value) in signed.iter().copied().chain(signature.iter().map(|(n, v)| (*n, v.as_str()))) {
             request = request.header(name, value);
         }
         let request = request.body(body).expect("a request of valid parts");
-        let mut answer = self.agent.run(request).expect("the emulator's answer");
-        let body = answer.body_mut().with_config().limit(256 * 1024 * 1024).read_to_vec();
-        (answer.status().as_u16(), body.expect("the whole answer"))
+        self.agent.run(request).expect("the emulator's answer")
     }
+}
+
+fn body_of(mut answer: Response<Body>) -> Vec<u8> {
+    let body = answer.body_mut().with_config().limit(256 * 1024 * 1024).read_to_vec();
+    body.expect("the whole answer")
 }
 
 impl Drop for Emulator {

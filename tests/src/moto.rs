@@ -87,13 +87,7 @@ impl Moto {
     /// An object's content type and bytes. The key is of letters that need no escape in a path.
     #[track_caller]
     pub fn object(&self, bucket: &str, key: &str) -> (String, Vec<u8>) {
-        let mut answer =
-            self.0.agent.get(format!("{}/{bucket}/{key}", self.endpoint())).call().expect("an answer");
-        assert_eq!(answer.status().as_u16(), 200, "{bucket}/{key}");
-        let content_type = answer.headers().get("content-type").and_then(|v| v.to_str().ok());
-        let content_type = content_type.unwrap_or_default().to_owned();
-        let bytes = answer.body_mut().with_config().limit(16 * 1024 * 1024).read_to_vec();
-        (content_type, bytes.expect("the whole object"))
+        self.0.object(&Key::throw_away(), &format!("/{bucket}/{key}"))
     }
 
     #[track_caller]

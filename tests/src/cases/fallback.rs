@@ -64,7 +64,7 @@ fn bodies(messages: &[Message]) -> Vec<String> {
 }
 
 /// A genuine call of any provider, with the settings for it and the time that its row gives.
-fn of_provider(provider: &str) -> (Request, Value, Duration) {
+pub(super) fn of_provider(provider: &str) -> (Request, Value, Duration) {
     let (settings, request) = match provider {
         "slack" => (
             json!({ "signing_secret": SECRET }),

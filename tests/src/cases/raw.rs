@@ -1,0 +1,262 @@
+//! The exact bytes and what signs them, where the settings ask for it: whoever has the provider's secret can check the call
+//! again by himself. The new check here is none of the product's code.
+
+use super::fallback::of_provider;
+use super::queue::{config, page, texts};
+use super::transport::{SECRET, ZALO_APP, envelope, facebook_call, gate, mac, send};
+use crate::event::{BodyAs, Request, URL_HOST};
+use crate::s3::S3;
+use crate::sqs::{Message, Sqs};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+/// The same settings with raw bytes asked for.
+fn raw(mut settings: Value) -> Value {
+    settings["raw"] = true.into();
+    settings
+}
+
+/// Whether a call is signed with this secret, by what each provider documents.
+pub(super) fn is_signed(provider: &str, secret: &str, headers: &Value, body: &[u8]) -> bool {
+    let header = |name: &str| headers[name].as_str().unwrap_or_default();
+    let base64_of_hex = |hex: String| BASE64_STANDARD.encode(hex::decode(hex).expect("hex"));
+    match provider {
+        "github" | "facebook" => header("x-hub-signature-256") == format!("sha256={}", mac(secret, &[body])),
+        "shopify" => header("x-shopify-hmac-sha256") == base64_of_hex(mac(secret, &[body])),
+        "generic" => header("x-signature") == mac(secret, &[body]),
+        "slack" => {
+            let time = header("x-slack-request-timestamp");
+            let signed = mac(secret, &[b"v0:", time.as_bytes(), b":", body]);
+            !time.is_empty() && header("x-slack-signature") == format!("v0={signed}")
+        }
+        "stripe" => {
+            let parts = header("stripe-signature").split_once(",v1=");
+            let (time, tag) = parts.expect("a time and a signature");
+            let time = time.strip_prefix("t=").expect("a time");
+            tag == mac(secret, &[time.as_bytes(), b".", body])
+        }
+        "zalo" => {
+            let call: Value = serde_json::from_slice(body).expect("JSON");
+            let time = call["timestamp"].as_str().expect("a text");
+            let signed = [ZALO_APP.as_bytes(), body, time.as_bytes(), secret.as_bytes()].concat();
+            header("x-zevent-signature") == format!("mac={}", hex::encode(Sha256::digest(&signed)))
+        }
+        other => panic!("no formula for {other}"),
+    }
+}
+
+/// What an envelope carries for a new check: headers and body.
+#[track_caller]
+fn carried(message: &Message) -> (Value, Vec<u8>) {
+    let envelope = envelope(message);
+    let headers = envelope["rawheaders"].as_str().unwrap_or_else(|| panic!("no rawheaders: {envelope}"));
+    let body = envelope["rawbody"].as_str().unwrap_or_else(|| panic!("no rawbody: {envelope}"));
+    (serde_json::from_str(headers).expect("an object"), BASE64_STANDARD.decode(body).expect("base64"))
+}
+
+/// 96: every signed call can be checked again over what is carried of it, and a changed one would fail.
+#[test]
+fn a_consumer_can_check_again() {
+    for entry in registry::ENTRIES {
+        let provider = entry.provider.name;
+        let sqs = Sqs::start();
+        let (request, settings, _) = of_provider(provider);
+        let function = gate(provider, &sqs, &raw(settings.clone())).start();
+        assert!(send(&function, &request).status() < 300, "{provider}");
+        let message = sqs.take_messages().remove(0);
+        if provider == "telegram" {
+            // The token is the credential: the bytes are carried, and nothing to check them with.
+            let envelope = envelope(&message);
+            assert_eq!(envelope.get("rawheaders"), None);
+            assert_eq!(envelope["rawbody"], BASE64_STANDARD.encode(&request.body));
+            assert!(!message.body.contains("a-throw-away-token"), "{}", message.body);
+            continue;
+        }
+        let (headers, body) = carried(&message);
+        assert_eq!(body, request.body, "{provider}");
+        assert!(is_signed(provider, SECRET, &headers, &body), "{provider}: {headers}");
+        assert!(!is_signed(provider, "another", &headers, &body), "{provider}");
+        let digest = envelope(&message)["calldigest"].as_str().expect("a text").to_owned();
+        assert_eq!(digest, hex::encode(Sha256::digest(&body)), "{provider}");
+        // Unasked for, nothing of it is there.
+        let function = gate(provider, &sqs, &settings).start();
+        assert!(send(&function, &request).status() < 300, "{provider}");
+        let plain = envelope(&sqs.take_messages()[0]);
+        for name in ["rawbody", "rawheaders", "rawurl", "rawref"] {
+            assert_eq!(plain.get(name), None, "{provider} {name}");
+        }
+    }
+}
+
+/// 92, 96: whatever the bytes are, they arrive.
+#[test]
+fn raw_bytes_are_those_of_the_call() {
+    let sqs = Sqs::start();
+    let function = gate("github", &sqs, &raw(config("github"))).start();
+    let bodies: [Vec<u8>; 5] = [
+        (0..=255).collect(),
+        "{\"e\":\"\u{FFFE}\u{FFFF}\\u0000\"}".into(),
+        b"\xEF\xBB\xBF{}".into(),
+        b"payload=%7B%22a%22%3A1%7D".into(),
+        b"{\"a\" :\r\n 1e30}".into(),
+    ];
+    for (body, content_type) in bodies.iter().flat_map(|body| {
+        ["application/json", "application/x-www-form-urlencoded"].map(|content_type| (body, content_type))
+    }) {
+        let signature = format!("sha256={}", mac(SECRET, &[body]));
+        let request = Request::post(content_type, body.clone())
+            .header("x-github-event", "push")
+            .header("x-hub-signature-256", &signature);
+        assert_eq!(send(&function, &request).status(), 200, "{body:?}");
+        let (headers, carried) = carried(&sqs.take_messages()[0]);
+        assert_eq!(&carried, body);
+        assert!(is_signed("github", SECRET, &headers, &carried));
+    }
+    // An empty body has no bytes.
+    let request = Request { body: Vec::new(), ..Request::post("application/json", "") };
+    let request = request.header("x-hub-signature-256", &format!("sha256={}", mac(SECRET, &[])));
+    assert_eq!(send(&function, &request).status(), 200);
+    assert_eq!(envelope(&sqs.take_messages()[0]).get("rawbody"), None);
+}
+
+/// 96: where the URL is signed, it is carried as it was signed: from the settings, or as AWS names it.
+#[test]
+fn a_signed_url_is_carried() {
+    let own = format!("https://{URL_HOST}/hook?a=b%20c");
+    for (url, expected) in [(None, own.as_str()), (Some("https://example.com/in"), "https://example.com/in")]
+    {
+        let sqs = Sqs::start();
+        let signature = json!({ "header": "x-signature", "signed": ["url", "|", "body"] });
+        let mut settings = raw(json!({ "secret": SECRET, "signature": signature }));
+        if let Some(url) = url {
+            settings["url"] = url.into();
+        }
+        let function = gate("generic", &sqs, &settings).start();
+        let body = br#"{"id":"1"}"#;
+        let request = Request { query: "a=b%20c".into(), ..Request::post("application/json", body) }
+            .at("/hook")
+            .header("x-signature", &mac(SECRET, &[expected.as_bytes(), b"|", body]));
+        assert_eq!(send(&function, &request).status(), 200, "{expected}");
+        let message = sqs.take_messages().remove(0);
+        let (headers, body) = carried(&message);
+        let url = envelope(&message)["rawurl"].as_str().expect("the URL").to_owned();
+        assert_eq!(url, expected);
+        assert_eq!(headers["x-signature"], mac(SECRET, &[url.as_bytes(), b"|", &body]));
+    }
+}
+
+/// 95: what is a credential itself is never carried, in no form and with no other check beside it.
+#[test]
+fn a_credential_is_not_carried() {
+    let token = "CaNaRy-token-0123456789";
+    let basic = BASE64_STANDARD.encode(format!("user:{token}"));
+    let body = r#"{"id":"1"}"#;
+    let signature = json!({ "header": "x-signature" });
+    let cases = [
+        (json!({ "token": token, "token_header": "x-token" }), ""),
+        (json!({ "token": token, "token_query": "key" }), "key=CaNaRy-token-0123456789"),
+        (json!({ "basic_auth": { "username": "user", "password": token } }), ""),
+        (json!({ "token": token, "token_header": "x-token", "secret": SECRET, "signature": signature }), ""),
+    ];
+    for (settings, query) in cases {
+        let sqs = Sqs::start();
+        let function = gate("generic", &sqs, &raw(settings.clone())).start();
+        let request = Request { query: query.into(), ..Request::post("application/json", body) }
+            .header("x-token", token)
+            .header("authorization", &format!("Basic {basic}"))
+            .header("cookie", "session=CaNaRy")
+            .header("x-signature", &mac(SECRET, &[body.as_bytes()]));
+        assert_eq!(send(&function, &request).status(), 200, "{settings}");
+        let message = sqs.take_messages().remove(0);
+        assert_eq!(envelope(&message)["rawbody"], BASE64_STANDARD.encode(body), "{settings}");
+        for canary in ["CaNaRy", basic.as_str(), "rawheaders"] {
+            assert!(!message.body.contains(canary), "{settings}: {}", message.body);
+        }
+    }
+}
+
+/// 96: of a call with several events each carries the bytes of the whole call, since that is what is signed.
+#[test]
+fn each_event_carries_the_whole_call() {
+    let sqs = Sqs::start();
+    let function = gate("facebook", &sqs, &raw(config("facebook"))).start();
+    let request = facebook_call(SECRET, page(&texts(5)).to_string());
+    assert_eq!(send(&function, &request).status(), 200);
+    let messages = sqs.take_messages();
+    assert_eq!(messages.len(), 5);
+    for message in &messages {
+        let (headers, body) = carried(message);
+        assert!(body == request.body && is_signed("facebook", SECRET, &headers, &body));
+    }
+}
+
+/// 91, 96: what a message cannot hold leaves it: the call's bytes first, then the data too. Each object is what it stands for,
+/// once for all events of the call.
+#[test]
+fn raw_bytes_leave_a_message_first() {
+    const BUCKET: &str = "claims";
+    let (sqs, s3) = (Sqs::start(), S3::start(&[BUCKET]));
+    let function = gate("facebook", &sqs, &raw(config("facebook")))
+        .env("QUEUE_MAX_BYTES", "8192")
+        .env("CLAIM_CHECK_BUCKET", BUCKET)
+        .env("AWS_ENDPOINT_URL_S3", s3.endpoint())
+        .start();
+    let large = "x".repeat(10_000);
+    let request = facebook_call(SECRET, page(&["a", &large, "c"]).to_string());
+    assert_eq!(send(&function, &request).status(), 200);
+    let messages = sqs.take_messages();
+    assert_eq!(messages.len(), 3);
+    let digest = hex::encode(Sha256::digest(&request.body));
+    let bytes_at = |reference: &Value| {
+        let key = reference
+            .as_str()
+            .and_then(|url| url.strip_prefix("s3://claims/"))
+            .expect("a reference")
+            .to_owned();
+        let object = s3.objects(BUCKET).into_iter().find(|object| object.key == key).expect("it is there");
+        (key, object.bytes)
+    };
+    for (place, message) in messages.iter().enumerate() {
+        let envelope = envelope(message);
+        assert!(message.size() <= 8192, "{place}");
+        assert_eq!((envelope.get("rawbody"), envelope.get("data").is_some()), (None, place != 1), "{place}");
+        let (key, raw) = bytes_at(&envelope["rawref"]);
+        assert_eq!((key, raw == request.body), (format!("data/facebook/{digest}"), true), "{place}");
+        let headers =
+            serde_json::from_str(envelope["rawheaders"].as_str().expect("a text")).expect("an object");
+        assert!(is_signed("facebook", SECRET, &headers, &raw), "{place}");
+        if place == 1 {
+            let (_, data) = bytes_at(&envelope["dataref"]);
+            let data: Value = serde_json::from_slice(&data).expect("JSON");
+            assert_eq!(data["entry"][0]["changes"][0]["value"]["message"], large);
+        }
+    }
+    let objects = s3.objects(BUCKET);
+    assert_eq!(objects.iter().map(|object| object.puts).collect::<Vec<_>>(), [1, 1], "{objects:?}");
+    // Without a bucket such a call is our fault, and what can be stored alone is.
+    let function = gate("facebook", &sqs, &raw(config("facebook"))).env("QUEUE_MAX_BYTES", "8192").start();
+    let event = request.function_url_event(BodyAs::AwsDecides);
+    assert_eq!(function.invoke(&event).status(), 503);
+    assert_eq!(sqs.take_messages(), []);
+}
+
+/// 96: a call of so many events that its bytes with each of them would come to more than all of it may: once, beside them.
+#[test]
+fn many_events_share_their_bytes() {
+    const BUCKET: &str = "claims";
+    let (sqs, s3) = (Sqs::start(), S3::start(&[BUCKET]));
+    let function = gate("facebook", &sqs, &raw(config("facebook")))
+        .env("CLAIM_CHECK_BUCKET", BUCKET)
+        .env("AWS_ENDPOINT_URL_S3", s3.endpoint())
+        .start();
+    let request = facebook_call(SECRET, page(&texts(1000)).to_string());
+    assert_eq!(send(&function, &request).status(), 200);
+    let messages = sqs.take_messages();
+    assert_eq!(messages.len(), 1000);
+    let reference = format!("s3://{BUCKET}/data/facebook/{}", hex::encode(Sha256::digest(&request.body)));
+    assert!(messages.iter().all(|message| envelope(message)["rawref"] == reference.as_str()));
+    let objects = s3.objects(BUCKET);
+    assert_eq!(objects.iter().map(|object| object.bytes == request.body).collect::<Vec<_>>(), [true]);
+    assert!(objects[0].stored_at < messages[0].stored_at);
+}
