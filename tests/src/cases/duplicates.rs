@@ -16,6 +16,7 @@ use crate::sqs::{Message, Sqs};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -171,6 +172,37 @@ fn a_live_claim_of_another_is_waited_for() {
         dynamo.put(item(&key, "done", 0, now() - 2));
         assert_eq!(send(&function, &one(provider)).status(), 200, "{provider}");
         assert_eq!(sqs.messages().len(), 2, "{provider}");
+    }
+}
+
+/// 83: two environments get the same call at the same moment. One of them sends it, the other says neither yes nor no.
+#[test]
+fn a_race_has_one_winner() {
+    let (sqs, dynamo) = services();
+    sqs.always(Fault::Delay(Duration::from_millis(200)));
+    let functions = [(); 3].map(|()| with_table("github", &sqs, &dynamo).start());
+    for round in 0..5 {
+        let call = github_call(SECRET, &format!("delivery-{round}"), r#"{"action":"opened"}"#);
+        let at_once = Barrier::new(functions.len());
+        let statuses: Vec<u16> = thread::scope(|scope| {
+            let (at_once, call) = (&at_once, &call);
+            let racing: Vec<_> = functions
+                .iter()
+                .map(|function| {
+                    scope.spawn(move || {
+                        at_once.wait();
+                        send(function, call).status()
+                    })
+                })
+                .collect();
+            racing.into_iter().map(|racer| racer.join().expect("an answer")).collect()
+        });
+        // One that came so late that all was done may say yes as well.
+        assert!(statuses.contains(&200), "{round}: {statuses:?}");
+        assert!(statuses.iter().all(|status| [200, 503].contains(status)), "{round}: {statuses:?}");
+        assert_eq!(sqs.take_messages().len(), 1, "{round}: {statuses:?}");
+        assert_eq!(send(&functions[round % 3], &call).status(), 200, "{round}");
+        assert_eq!(sqs.take_messages(), [], "{round}");
     }
 }
 

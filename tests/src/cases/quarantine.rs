@@ -288,23 +288,28 @@ fn a_flood_is_bounded_and_counted() {
         let call = facebook_call(PASTED, format!(r#"{{"n":{n}}}"#));
         assert_refused(&send(&function, &call), &n.to_string());
     }
-    assert!(started.elapsed() < Duration::from_secs(9), "this machine is too slow for a flood");
-    assert_eq!((sqs.quarantined().len(), sqs.requests()), (MOST, MOST));
+    // A machine that takes longer for them has more than one span of ten seconds.
+    let taken = started.elapsed();
+    let spans = 1 + usize::try_from(taken.as_secs() / 10).expect("a few");
+    let kept = sqs.quarantined().len();
+    assert_eq!(sqs.requests(), kept);
+    assert!(kept <= MOST * spans, "{kept} in {taken:?}");
+    assert!(kept == MOST || taken > Duration::from_secs(9), "{kept} in {taken:?}");
     assert_eq!(send(&function, &one("facebook")).status(), 200);
     assert_eq!(sqs.messages().len(), 1);
     // After these ten seconds there is room again, and what the log left out is made up for.
-    thread::sleep(Duration::from_secs(10).saturating_sub(started.elapsed()) + Duration::from_millis(500));
+    thread::sleep(Duration::from_millis(10_500));
     let late = facebook_call(PASTED, "{}");
     assert_refused(&send(&function, &late), "later");
-    assert_eq!(sqs.quarantined().len(), MOST + 1);
+    assert_eq!(sqs.quarantined().len(), kept + 1);
     // A line of the other kind carries what its own left out: too large a call.
     let large = facebook_call(PASTED, "x".repeat(300_000));
     assert_refused(&send(&function, &large), "large");
     let logs = function.stop();
     let counts = (counted(&logs, "Quarantined"), counted(&logs, "QuarantineDropped"));
-    assert_eq!(counts, (MOST as u64 + 1, (FLOOD - MOST) as u64 + 1), "{logs}");
+    assert_eq!(counts, (kept as u64 + 1, (FLOOD - kept) as u64 + 1), "{logs}");
     let lines = logs.matches(r#""event":"quarantine""#).count();
-    assert!(lines <= 2 * 50 + 2, "{lines} lines");
+    assert!(lines <= 2 * 50 * spans + 2, "{lines} lines");
 }
 
 /// The quarantine is off unless it is named, and a variable that is empty names nothing.
