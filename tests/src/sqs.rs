@@ -1,5 +1,5 @@
-//! Amazon SQS: a standard queue, a FIFO queue and a quarantine behind its JSON protocol, with the service's own limits, and with
-//! every fault between a function and a queue on demand.
+//! Amazon SQS: a standard queue, a FIFO queue and a quarantine behind its JSON protocol, with the service's own limits,
+//! and with every fault between a function and a queue on demand.
 //!
 //! ```
 //! use tests::sqs::{Fault, Sqs};

@@ -232,7 +232,9 @@ impl Call {
             "facebook" => {
                 let change = |(i, mark): (usize, &String)| {
                     let padding = if i == 0 { padding.as_str() } else { "" };
-                    let value = json!({ "item": "comment", "verb": "add", "message": mark, "post_id": of.to_string(), "more": padding });
+                    let value = json!({
+                        "item": "comment", "verb": "add", "message": mark, "post_id": of.to_string(), "more": padding,
+                    });
                     json!({ "field": "feed", "value": value })
                 };
                 let changes: Vec<Value> = marks.iter().enumerate().map(change).collect();
@@ -245,7 +247,10 @@ impl Call {
             "shopify" => json!({ "id": of, "note": mark, "more": padding }),
             "slack" => {
                 let event = json!({ "type": "message", "channel": format!("C{of}"), "text": mark });
-                json!({ "type": "event_callback", "team_id": "T1", "event_id": format!("Ev{name}"), "event": event, "more": padding })
+                json!({
+                    "type": "event_callback", "team_id": "T1", "event_id": format!("Ev{name}"),
+                    "event": event, "more": padding,
+                })
             }
             "stripe" => {
                 let object =
@@ -375,9 +380,10 @@ impl Lane {
     /// So many calls of every provider in turn, then what was refused until then.
     fn run(mut self, each: usize, progress: &AtomicUsize) -> Lane {
         let mut refused = Vec::new();
+        // Lanes start at different providers.
+        let first = self.dice.index(PROVIDERS.len());
         for i in 0..PROVIDERS.len() {
-            // Lanes start at different providers.
-            let provider = PROVIDERS[(i + self.name.len() + self.dice.index(2)) % PROVIDERS.len()];
+            let provider = PROVIDERS[(first + i) % PROVIDERS.len()];
             let (frozen_at, stopped_at) = (self.dice.index(each), self.dice.index(each));
             for n in 0..each {
                 let call = self.next_call(provider, &format!("{}-{i}-{n}", self.name));
