@@ -64,7 +64,7 @@ pub struct VerifyOptions {
     config: PathBuf,
     /// Where the functions have their settings: ssm:/hookgate/{provider} or secretsmanager:…; {provider} stands for each
     /// provider's name
-    #[arg(long, value_name = "SOURCE", value_parser = source)]
+    #[arg(long, value_name = "SOURCE")]
     settings: Option<String>,
 }
 
@@ -88,14 +88,6 @@ pub struct ReleaseOptions {
     /// Give each event a message group in a standard queue too, as with QUEUE_FAIR
     #[arg(long)]
     fair: bool,
-}
-
-fn source(text: &str) -> Result<String, String> {
-    match Source::of(text) {
-        // What was given here may be a secret.
-        Source::Inline(_) => Err("a source is ssm:NAME or secretsmanager:NAME".to_owned()),
-        Source::Ssm(_) | Source::SecretsManager(_) => Ok(text.to_owned()),
-    }
 }
 
 /// Does what was asked for.
@@ -249,8 +241,12 @@ struct Given<'o> {
 }
 
 impl<'o> Given<'o> {
-    fn new(options: &'o VerifyOptions, account: &'o Account) -> Given<'o> {
-        Given { options, account, read: BTreeMap::new() }
+    fn new(options: &'o VerifyOptions, account: &'o Account) -> Result<Given<'o>, String> {
+        match options.settings.as_deref().map(Source::of) {
+            // What was given may be a secret.
+            Some(Source::Inline(_)) => Err("--settings is ssm:NAME or secretsmanager:NAME".to_owned()),
+            _ => Ok(Given { options, account, read: BTreeMap::new() }),
+        }
     }
 
     /// Those of a provider, or a word why there are none.
@@ -308,7 +304,7 @@ fn events(
 
 async fn check(options: &VerifyOptions, stop: &Stop) -> Result<(), Failed> {
     let account = Account::resolve(&options.list.queue).await?;
-    let mut given = Given::new(options, &account);
+    let mut given = Given::new(options, &account)?;
     let mut quarantine = Quarantine::open(&account, &options.list, stop).await?;
     let (mut rows, mut passing) = (Vec::new(), 0);
     let outcome = async {
@@ -356,7 +352,7 @@ struct Released {
 async fn release(options: &ReleaseOptions, stop: &Stop) -> Result<(), Failed> {
     let list = &options.verify.list;
     let account = Account::resolve(&options.to).await?;
-    let mut given = Given::new(&options.verify, &account);
+    let mut given = Given::new(&options.verify, &account)?;
     let about = account.queue(&options.to)?.about().await?;
     let mut quarantine = Quarantine::open(&account, list, stop).await?;
     if quarantine.reader.queue().about().await?.arn == about.arn {

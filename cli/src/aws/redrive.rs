@@ -209,7 +209,13 @@ impl Origin {
 
 /// Where events come from.
 enum Source {
-    Queue { reader: Reader, about: usize, is_fifo: bool },
+    /// A standard queue that has once given nothing is read to its end; a FIFO queue may have more once some of it is gone.
+    Queue {
+        reader: Reader,
+        about: usize,
+        is_fifo: bool,
+        is_read: bool,
+    },
     Spill(Spill),
 }
 
@@ -278,7 +284,7 @@ impl Source {
             ));
         }
         let is_fifo = queue.is_fifo();
-        Ok(Source::Queue { reader: Reader::new(queue), about: about.messages, is_fifo })
+        Ok(Source::Queue { reader: Reader::new(queue), about: about.messages, is_fifo, is_read: false })
     }
 
     /// The next events that were asked for, up to so many, in the order they were received; none at the end.
@@ -292,9 +298,11 @@ impl Source {
         while items.len() < most && bytes < WINDOW_BYTES {
             let before = items.len();
             let is_end = match self {
-                Source::Queue { reader, is_fifo, .. } => {
+                Source::Queue { is_read: true, .. } => true,
+                Source::Queue { reader, is_fifo, is_read, .. } => {
                     let messages = reader.next().await?;
                     let is_end = messages.is_empty();
+                    *is_read = is_end && !*is_fifo;
                     items
                         .extend(messages.into_iter().filter_map(|m| of_message(m, *is_fifo, options, tally)));
                     is_end

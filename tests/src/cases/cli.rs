@@ -64,10 +64,10 @@ signature = { header = "X-Signature", encoding = "base64", signed = ["url", "bod
 "#;
 
 /// A folder of a test's own, gone when dropped.
-struct Folder(PathBuf);
+pub(super) struct Folder(PathBuf);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("hookgate-cli-{}-{count}", std::process::id()));
@@ -75,7 +75,7 @@ impl Folder {
         Folder(path)
     }
 
-    fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(super) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
         fs::write(&path, text).expect("a new file");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).expect("a mode");
@@ -90,16 +90,16 @@ impl Drop for Folder {
 }
 
 /// The command, in a folder and without anything of the test's environment.
-fn hookgate(folder: &Folder, arguments: &[&str]) -> Command {
+pub(super) fn hookgate(folder: &Folder, arguments: &[&str]) -> Command {
     let mut command = Command::new(lambda::binary("hookgate"));
     command.env_clear().env("TMPDIR", &folder.0).current_dir(&folder.0).args(arguments).stdin(Stdio::null());
     command
 }
 
-struct Ran {
-    status: ExitStatus,
+pub(super) struct Ran {
+    pub status: ExitStatus,
     /// stdout and stderr, as they came.
-    text: String,
+    pub text: String,
 }
 
 /// Runs a command that has to end by itself.
@@ -109,7 +109,7 @@ fn run(folder: &Folder, arguments: &[&str]) -> Ran {
 }
 
 #[track_caller]
-fn run_with(folder: &Folder, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
+pub(super) fn run_with(folder: &Folder, arguments: &[&str], env: &[(&str, &str)]) -> Ran {
     let (ours, out) = io::pipe().expect("a pipe");
     let mut command = hookgate(folder, arguments);
     command.envs(env.iter().copied()).stderr(out.try_clone().expect("a second end")).stdout(out);

@@ -19,6 +19,8 @@ mod parsing;
 mod quarantine;
 mod queue;
 mod raw;
+mod redrive;
+mod release;
 mod settings;
 mod support;
 mod template;
