@@ -6,8 +6,8 @@ use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
-    BatchResultErrorEntry, ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry,
-    MessageAttributeValue, MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
+    ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageAttributeValue,
+    MessageSystemAttributeName, QueueAttributeName, SendMessageBatchRequestEntry,
 };
 use futures_util::future::join_all;
 use serde_json::Value;
@@ -327,7 +327,7 @@ impl Reader {
         }
     }
 
-    /// Deletes messages by their ids; gives how many are still there after several attempts, and why.
+    /// Deletes messages by their ids. An error: some are still there after several attempts.
     pub async fn delete(&mut self, ids: &[&str]) -> Result<(), String> {
         let mut left: Vec<String> = ids.iter().map(|id| (*id).to_owned()).collect();
         let mut pause = PAUSE;
@@ -344,13 +344,13 @@ impl Reader {
                 }
                 let answer = request.send().await;
                 let answer = answer.map_err(|error| self.queue.failed("sqs:DeleteMessage", &error))?;
-                let kept = places(answer.failed());
+                let gone: HashSet<&str> = answer.successful().iter().map(|entry| entry.id()).collect();
                 for (place, id) in some.iter().enumerate() {
-                    if kept.contains(&place) {
-                        failed.push(id.clone());
-                    } else {
+                    if gone.contains(place.to_string().as_str()) {
                         self.held.remove(id);
                         self.deleted.insert(id.clone());
+                    } else {
+                        failed.push(id.clone());
                     }
                 }
             }
@@ -391,9 +391,4 @@ impl Reader {
         }
         outcome
     }
-}
-
-/// The places of the entries that failed.
-fn places(failed: &[BatchResultErrorEntry]) -> HashSet<usize> {
-    failed.iter().filter_map(|entry| entry.id().parse().ok()).collect()
 }
