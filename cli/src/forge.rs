@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use shared::provider::{Provider, Shape};
 use shared::sample::{self, Draft};
 use shared::settings::{Document, Endpoint};
-use shared::verify::{Assurance, Description};
+use shared::verify::{Assurance, Change, Description};
 use std::collections::BTreeSet;
 
 /// How old a stale signature is, in seconds; more where the window is wider.
@@ -178,6 +178,7 @@ fn change_signature(draft: &mut Draft, description: &Description) {
         _ => pair.to_owned(),
     });
     draft.query = parameters.collect::<Vec<_>>().join("&");
+    change_in_body(draft, description, &|value| value.map(with_another_character));
 }
 
 fn remove_signature(draft: &mut Draft, description: &Description) {
@@ -187,6 +188,15 @@ fn remove_signature(draft: &mut Draft, description: &Description) {
     let is_other =
         |pair: &&str| !is_named(pair.split('=').next().unwrap_or_default(), &description.parameters);
     draft.query = draft.query.split('&').filter(is_other).collect::<Vec<_>>().join("&");
+    change_in_body(draft, description, &|_| None);
+}
+
+/// A body that cannot hold a signature, such as that of an unsigned probe, stays as it is.
+fn change_in_body(draft: &mut Draft, description: &Description, change: &Change<'_>) {
+    let changed = description.in_body.map(|place| place.changed(&draft.body, change));
+    if let Some(Ok(body)) = changed {
+        draft.body = body;
+    }
 }
 
 /// Whether a parameter's name, as it stands in a query, is one of these.

@@ -71,7 +71,8 @@ impl Facts {
     fn places(&self) -> String {
         let headers = self.description.headers.iter().cloned();
         let parameters = self.description.parameters.iter().map(|name| format!("?{name}="));
-        headers.chain(parameters).collect::<Vec<_>>().join(" or ")
+        let in_body = self.description.in_body.map(|place| place.to_string());
+        headers.chain(parameters).chain(in_body).collect::<Vec<_>>().join(" or ")
     }
 
     fn assurance(&self) -> &'static str {
@@ -123,6 +124,7 @@ impl Facts {
             "method": self.description.method,
             "headers": self.description.headers,
             "parameters": self.description.parameters,
+            "in_body": self.description.in_body.map(|place| place.to_string()),
             "handshakes": self.handshakes,
             "assurance": self.description.assurance.map(Assurance::name),
             "id_source": self.id_source(),

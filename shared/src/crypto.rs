@@ -28,6 +28,9 @@ impl Algorithm {
 pub static HMAC_SHA256: Algorithm = Algorithm { name: "HMAC-SHA256", len: 32, compute: hmac::<Hmac<Sha256>> };
 /// HMAC with SHA-1, RFC 2104. Only for what offers nothing better.
 pub static HMAC_SHA1: Algorithm = Algorithm { name: "HMAC-SHA1", len: 20, compute: hmac::<Hmac<Sha1>> };
+/// HMAC with SHA-1 whose key is the SHA-1 of the secret, 20 bytes.
+pub static HMAC_SHA1_HASHED_KEY: Algorithm =
+    Algorithm { name: "HMAC-SHA1", len: 20, compute: hmac_sha1_hashed_key };
 /// HMAC with SHA-512, RFC 2104 and FIPS 180-4.
 pub static HMAC_SHA512: Algorithm = Algorithm { name: "HMAC-SHA512", len: 64, compute: hmac::<Hmac<Sha512>> };
 /// Plain SHA-256 over a concatenation that holds the key as one of its parts. The key argument is not used.
@@ -75,6 +78,10 @@ fn sha256(_key: &[u8], parts: &[&[u8]]) -> Tag {
         hash.update(part);
     }
     Tag::new(&hash.finalize())
+}
+
+fn hmac_sha1_hashed_key(key: &[u8], parts: &[&[u8]]) -> Tag {
+    hmac::<Hmac<Sha1>>(&Sha1::digest(key), parts)
 }
 
 fn hmac<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]]) -> Tag {

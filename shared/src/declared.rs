@@ -335,6 +335,7 @@ impl Scheme for Declared {
             method: "by settings".into(),
             headers: Vec::new(),
             parameters: Vec::new(),
+            in_body: None,
             timestamp_header: None,
             tolerance: None,
             assurance: None,

@@ -2,7 +2,9 @@
 
 use crate::error::Unreadable;
 use crate::json;
-use percent_encoding::percent_decode;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use std::borrow::Cow;
 use std::collections::HashMap;
 
@@ -71,12 +73,41 @@ pub fn fields(bytes: &[u8]) -> Result<Vec<Field<'_>>, Unreadable> {
 
 /// The one field of that name, decoded. A field that stands there twice is none: two readers may see two values.
 pub fn field<'t>(bytes: &'t [u8], name: &str) -> Option<Cow<'t, str>> {
-    let fields = fields(bytes).ok()?;
-    let mut found = fields.into_iter().filter(|(n, _)| n == name).map(|(_, value)| value);
+    only(&fields(bytes).ok()?, name).cloned()
+}
+
+/// The one field of that name among those of a form; see [`field`].
+pub fn only<'f, 't>(fields: &'f [Field<'t>], name: &str) -> Option<&'f Cow<'t, str>> {
+    let mut found = fields.iter().filter(|(n, _)| n == name).map(|(_, value)| value);
     match (found.next(), found.next()) {
-        (Some(value), None) => Some(value),
+        (first, None) => first,
         _ => None,
     }
+}
+
+/// The bytes that stand in base64, broken into lines, in the one field of that name.
+pub fn base64(bytes: &[u8], name: &str) -> Result<Vec<u8>, Unreadable> {
+    let text = field(bytes, name).ok_or(Unreadable("a form without the field that holds the event"))?;
+    BASE64_STANDARD.decode(text.replace('\n', "")).map_err(|_| Unreadable("not base64"))
+}
+
+/// The form with another value in the field of that name, which comes first: `change` is asked for it with the value that
+/// stands there, and its `None` leaves the field out. The other fields stay byte for byte.
+pub fn with_field(
+    bytes: &[u8],
+    name: &str,
+    change: &dyn Fn(Option<&str>) -> Option<String>,
+) -> Result<Vec<u8>, Unreadable> {
+    let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+    let new = change(field(bytes, name).as_deref());
+    let mut pairs = Vec::new();
+    pairs.extend(new.map(|text| format!("{}={}", encoded(name), encoded(&text)).into_bytes()));
+    for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        if !matches!(fields(pair)?.as_slice(), [(n, _)] if n == name) {
+            pairs.push(pair.to_vec());
+        }
+    }
+    Ok(pairs.join(&b'&'))
 }
 
 fn decode(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
@@ -127,5 +158,30 @@ mod tests {
         assert_eq!(field(b"a=b%20c&d=", "a").as_deref(), Some("b c"));
         assert_eq!(field(b"a=b&a=b", "a"), None);
         assert_eq!(field(b"", "a"), None);
+    }
+
+    #[test]
+    fn a_field_is_changed_and_nothing_else() {
+        let with = |form: &str, change: &dyn Fn(Option<&str>) -> Option<String>| {
+            String::from_utf8(with_field(form.as_bytes(), "s", change).unwrap()).unwrap()
+        };
+        assert_eq!(with("a=%2f+&s=x&b", &|old| old.map(|old| format!("{old}|&"))), "s=x%7C%26&a=%2f+&b");
+        assert_eq!(with("a=1", &|old| old.map(str::to_owned)), "a=1");
+        assert_eq!(with("", &|_| Some("1".into())), "s=1");
+        assert_eq!(with("%73=1&a=1&s=2", &|_| None), "a=1");
+    }
+
+    #[test]
+    fn base64_in_a_field_may_be_broken_into_lines() {
+        assert_eq!(base64(b"p=aGVs%0AbG8%3D%0A", "p").unwrap(), b"hello");
+        for form in [
+            &b"p=aGVsbG8"[..],
+            b"p=aGVsbG8%3D&p=aGVsbG8%3D",
+            b"p=aGVs%20bG8%3D",
+            b"p=aGVsbG9%3D",
+            b"q=aGVsbG8%3D",
+        ] {
+            assert!(base64(form, "p").is_err(), "{}", String::from_utf8_lossy(form));
+        }
     }
 }

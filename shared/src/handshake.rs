@@ -1,8 +1,8 @@
 //! What providers ask of an endpoint without telling an event. A handshake never reaches the queue, and an event that
 //! merely looks like one is no handshake.
 //!
-//! Architecture invariant: nothing that a stranger chose is signed here, and what is echoed is short, of a plain alphabet
-//! and marked as text.
+//! Architecture invariant: nothing that a stranger chose is signed here ([`crate::form_mac`] signs what can be no event);
+//! what is echoed is short and marked as text, and of a plain alphabet unless the provider may choose any.
 
 use crate::call::Call;
 use crate::crypto;
@@ -13,9 +13,13 @@ use crate::provider::Answer;
 use crate::reply::Reply;
 use crate::settings::Document;
 use crate::verify::{Verified, sealed::Sealed};
+use std::borrow::Cow;
 
 /// The longest challenge that is echoed, in bytes.
 pub const MAX_CHALLENGE: usize = 256;
+
+/// The longest text of any alphabet that is echoed, in bytes. Genuine ones are of some 120.
+pub const MAX_ECHO: usize = 2048;
 
 /// What a handshake makes of a call: its answer, or why it is not answered.
 pub type Outcome = Result<Reply, Rejected>;
@@ -191,6 +195,47 @@ impl Handshake for EmptyProbe {
 
     fn describe(&self) -> &'static str {
         "an unsigned probe without content, answered 200"
+    }
+}
+
+/// An unsigned POST with a text in its query, which is to be given back decoded once. The provider promises nothing of its
+/// alphabet, so it is any text without control characters.
+pub struct QueryEcho {
+    /// The parameter with the text.
+    pub parameter: &'static str,
+}
+
+impl Sealed for QueryEcho {}
+
+impl Handshake for QueryEcho {
+    fn unsigned(&self, call: &Call<'_>, settings: Option<&Document>) -> Option<Outcome> {
+        // A call with JSON in it is an event, whatever its URL says.
+        let is_event = matches!(call.body()?.trim_ascii_start().first(), Some(b'{' | b'[' | 0xef));
+        let fields = form::fields(call.query.as_bytes()).ok()?;
+        let asked = fields.iter().any(|(name, _)| name == self.parameter);
+        (call.method == "POST" && asked && !is_event)
+            .then(|| self.answer(call, settings, form::only(&fields, self.parameter)).map_err(Rejected::from))
+    }
+
+    fn describe(&self) -> &'static str {
+        "an unsigned text in the query, echoed"
+    }
+}
+
+impl QueryEcho {
+    /// Only where events are served too: a person waits for this answer, and nobody for theirs.
+    fn answer(
+        &self,
+        call: &Call<'_>,
+        settings: Option<&Document>,
+        text: Option<&Cow<'_, str>>,
+    ) -> Result<Reply, Failure> {
+        settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?.usable()?;
+        let is_inert = |text: &&Cow<'_, str>| {
+            !text.is_empty() && text.len() <= MAX_ECHO && !text.chars().any(char::is_control)
+        };
+        let text = text.filter(is_inert).ok_or(Refused::Malformed("text to echo"))?;
+        Ok(Reply::echo("text/plain; charset=utf-8", text.clone().into_owned()))
     }
 }
 

@@ -97,6 +97,51 @@ pub fn at<'t>(value: Raw<'t>, pointer: &str) -> Result<Option<Raw<'t>>, Unreadab
     Ok(Some(value))
 }
 
+/// The one member of that name of every object in an array, which is itself a member of the object. `None` for an object
+/// that lacks it.
+///
+/// Not readable: no such array, an element that is no object, a name that stands there twice.
+pub fn each<'t>(object: Raw<'t>, entries: &str, name: &str) -> Result<Vec<Option<Raw<'t>>>, Unreadable> {
+    let array = member(&members(object)?, entries)?.ok_or(Unreadable("no array of entries"))?;
+    elements(array)?.into_iter().map(|element| member(&members(element)?, name)).collect()
+}
+
+/// An object with another text as the member of that name in every object of an array: `change` is asked for each with the
+/// text that stands there, and its `None` leaves the member out. All other values stay byte for byte; where there is no
+/// such array, so does the object.
+pub fn with_each(
+    object: Raw<'_>,
+    entries: &str,
+    name: &str,
+    change: &dyn Fn(Option<&str>) -> Option<String>,
+) -> Result<String, Unreadable> {
+    let changed = |element: Raw<'_>| {
+        let mut members = members(element)?;
+        let old = member(&members, name)?.and_then(scalar);
+        let new = change(old.as_deref()).map(|text| string(&text));
+        members.retain(|(n, _)| n != name);
+        members.extend(new.as_deref().map(|new| (name.into(), new)));
+        Ok(written(&members))
+    };
+    let mut whole = members(object)?;
+    let Some(array) = member(&whole, entries)?.filter(|array| array.starts_with('[')) else {
+        return Ok(object.to_owned());
+    };
+    let elements = elements(array)?.into_iter().map(changed).collect::<Result<Vec<_>, Unreadable>>()?;
+    let array = format!("[{}]", elements.join(","));
+    for (_, value) in whole.iter_mut().filter(|(n, _)| n == entries) {
+        *value = &array;
+    }
+    Ok(written(&whole))
+}
+
+/// An object of these members, names written anew and without spaces between.
+fn written(members: &[(Cow<'_, str>, Raw<'_>)]) -> String {
+    let members: Vec<String> =
+        members.iter().map(|(name, value)| format!("{}:{value}", string(name))).collect();
+    format!("{{{}}}", members.join(","))
+}
+
 /// A value that is looked into more than once: its members are read once, when they are first asked for.
 pub struct Node<'t> {
     raw: Raw<'t>,
@@ -263,6 +308,28 @@ mod tests {
         assert!(body(deep(MAX_DEPTH + 1).as_bytes()).is_err());
         assert!(body("[".repeat(1_000_000).as_bytes()).is_err());
         assert_eq!(depth(r#"["\"[[[",{"\\":[]}]"#), 3);
+    }
+
+    #[test]
+    fn a_member_of_each_entry_is_changed_and_nothing_else() {
+        let text = r#"{ "v": [{"s":"a", "n":1.0e3}, {"n":[ 1 ]}], "x": {"s":"a"} }"#;
+        let found = each(text, "v", "s").unwrap();
+        assert_eq!(found, [Some("\"a\""), None]);
+        let changed =
+            |change: &dyn Fn(Option<&str>) -> Option<String>| with_each(text, "v", "s", change).unwrap();
+        assert_eq!(changed(&|_| None), r#"{"v":[{"n":1.0e3},{"n":[ 1 ]}],"x":{"s":"a"}}"#);
+        assert_eq!(
+            changed(&|old| Some(format!("{}\"", old.unwrap_or("-")))),
+            r#"{"v":[{"n":1.0e3,"s":"a\""},{"n":[ 1 ],"s":"-\""}],"x":{"s":"a"}}"#
+        );
+        for other in ["{}", r#"{"v":{"s":"a"}}"#, r#"{"v":null}"#] {
+            assert_eq!(with_each(other, "v", "s", &|_| None).unwrap(), other);
+            assert!(each(other, "v", "s").is_err(), "{other}");
+        }
+        for bad in ["[]", r#"{"v":[1]}"#, r#"{"v":[{"s":"a","s":"a"}]}"#, r#"{"v":[],"v":[]}"#] {
+            assert!(with_each(bad, "v", "s", &|_| None).is_err(), "{bad}");
+            assert!(each(bad, "v", "s").is_err(), "{bad}");
+        }
     }
 
     #[test]

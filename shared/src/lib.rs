@@ -14,6 +14,7 @@ pub mod duplicates;
 pub mod error;
 pub mod event;
 pub mod form;
+pub mod form_mac;
 pub mod gate;
 pub mod handshake;
 pub mod json;

@@ -301,6 +301,7 @@ impl Mac<'_> {
             method: self.algorithm.name.into(),
             headers: self.headers.iter().map(ToString::to_string).collect(),
             parameters: Vec::new(),
+            in_body: None,
             timestamp_header: match self.timestamp {
                 Some(Timestamp { at: TimestampAt::Header(name), .. }) => Some(name.to_owned()),
                 _ => None,
@@ -375,7 +376,7 @@ fn fresh(text: &str, tolerance: u64, now: i64) -> Result<i64, Refused> {
 
 impl Encoding {
     /// The bytes of a tag of that length. One length and one spelling, or it is no tag.
-    fn decode(self, text: &str, len: usize) -> Result<Vec<u8>, Refused> {
+    pub(crate) fn decode(self, text: &str, len: usize) -> Result<Vec<u8>, Refused> {
         let decoded = match self {
             Encoding::Hex if text.bytes().any(|byte| byte.is_ascii_uppercase()) => None,
             Encoding::Hex => hex::decode(text).ok(),
@@ -386,7 +387,7 @@ impl Encoding {
         decoded.filter(|bytes| bytes.len() == len).ok_or(Refused::Malformed("signature"))
     }
 
-    fn encode(self, bytes: &[u8]) -> String {
+    pub(crate) fn encode(self, bytes: &[u8]) -> String {
         match self {
             Encoding::Hex => hex::encode(bytes),
             Encoding::Base64 => BASE64_STANDARD.encode(bytes),

@@ -4,9 +4,10 @@ use crate::call::Call;
 use crate::crypto;
 use crate::error::{Failure, Fault, Refused};
 use crate::form;
+use crate::json::{self, Raw};
 use crate::sample::Draft;
 use crate::settings::Endpoint;
-use crate::verify::{Assurance, Description, Evidence, Proof, Scheme, sealed};
+use crate::verify::{Assurance, Description, Evidence, InBody, Proof, Scheme, sealed};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::borrow::Cow;
@@ -30,27 +31,53 @@ pub enum Place<'a> {
     Header(&'a str),
     /// A parameter of the query.
     Query(&'a str),
+    /// A member of every object in an array of the body. Each of them needs the token: they may be told apart later.
+    Each {
+        /// The member of the body with the array.
+        entries: &'static str,
+        /// The member of each object.
+        member: &'static str,
+    },
 }
 
 impl Token<'_> {
     /// Checks a call; see [`Scheme::check`].
     pub fn check(&self, call: &Call<'_>, endpoint: &Endpoint) -> Result<Proof, Failure> {
-        let offered = match self.place {
-            Place::Header(name) => call.header(name).map(Cow::Borrowed),
-            Place::Query(name) => form::field(call.query.as_bytes(), name),
-        };
-        let offered = offered.ok_or(Refused::Missing("token"))?;
-        if offered.is_empty() || offered.len() > MAX_CREDENTIAL {
+        let offered = self.offered(call)?;
+        if offered.is_empty() {
+            return Err(Refused::Missing("token").into());
+        }
+        if offered.iter().any(|token| token.is_empty() || token.len() > MAX_CREDENTIAL) {
             return Err(Refused::Malformed("token").into());
         }
-        let mut matched = false;
-        for secret in endpoint.secrets(self.secret)? {
-            matched |= crypto::same_text(secret.bytes(), offered.as_bytes());
-        }
-        if !matched {
-            return Err(Refused::Mismatch("token").into());
+        let secrets = endpoint.secrets(self.secret)?;
+        for token in &offered {
+            let mut matched = false;
+            for secret in secrets {
+                matched |= crypto::same_text(secret.bytes(), token.as_bytes());
+            }
+            if !matched {
+                return Err(Refused::Mismatch("token").into());
+            }
         }
         Ok(Proof::of(Assurance::Token, None))
+    }
+
+    /// Every token of the call: one, or as many as there are objects.
+    fn offered<'c>(&self, call: &'c Call<'_>) -> Result<Vec<Cow<'c, str>>, Refused> {
+        match self.place {
+            Place::Header(name) => Ok(call.header(name).map(Cow::Borrowed).into_iter().collect()),
+            Place::Query(name) => Ok(form::field(call.query.as_bytes(), name).into_iter().collect()),
+            Place::Each { entries, member } => {
+                let bad = |_| Refused::Malformed("a body that cannot hold tokens");
+                let body = json::body(call.body().unwrap_or_default()).map_err(bad)?;
+                let text = |value: Option<Raw<'_>>| {
+                    let text = value.filter(|value| value.starts_with('"')).and_then(json::scalar);
+                    text.map(|text| Cow::Owned(text.into_owned())).ok_or(Refused::Missing("token"))
+                };
+                json::each(&body, entries, member).map_err(bad)?.into_iter().map(text).collect()
+            }
+        }
     }
 
     /// Signs a draft; see [`Scheme::sign`].
@@ -59,6 +86,11 @@ impl Token<'_> {
         match self.place {
             Place::Header(name) => draft.set_header(name, secret.expose()),
             Place::Query(name) => draft.add_parameter(name, secret.expose()),
+            Place::Each { entries, member } => {
+                let signed = InBody::Each { entries, member }
+                    .changed(&draft.body, &|_| Some(secret.expose().to_owned()));
+                draft.body = signed.map_err(|_| Fault::Event("the sample cannot hold tokens"))?;
+            }
         }
         Ok(())
     }
@@ -69,6 +101,7 @@ impl Token<'_> {
             method: "token".into(),
             headers: Vec::new(),
             parameters: Vec::new(),
+            in_body: None,
             timestamp_header: None,
             tolerance: None,
             assurance: Some(Assurance::Token),
@@ -76,6 +109,7 @@ impl Token<'_> {
         match self.place {
             Place::Header(name) => description.headers.push(name.to_owned()),
             Place::Query(name) => description.parameters.push(name.to_owned()),
+            Place::Each { entries, member } => description.in_body = Some(InBody::Each { entries, member }),
         }
         description
     }

@@ -1,15 +1,16 @@
 //! The check that a call comes from its provider: one order of steps for every scheme, and the only maker of
 //! [`Verified`].
 //!
-//! The schemes themselves stand in [`crate::mac`], [`crate::token`] and [`crate::declared`]. For all of them what the check
+//! The schemes themselves stand in [`crate::mac`], [`crate::form_mac`], [`crate::token`] and [`crate::declared`]. For all of them what the check
 //! needs is there once, well-formed and fresh, before anything is hashed; then every configured secret is tried against
 //! every signature offered, and the comparison takes the same time wherever two tags differ.
 
 use crate::call::Call;
-use crate::error::{Failure, Fault, Refused};
+use crate::error::{Failure, Fault, Refused, Unreadable};
 use crate::provider::Provider;
 use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
+use crate::{form, json};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -104,12 +105,53 @@ pub struct Description {
     pub headers: Vec<String>,
     /// Query parameters that carry a token.
     pub parameters: Vec<String>,
+    /// Where the body carries a signature or token.
+    pub in_body: Option<InBody>,
     /// The header that carries the signed time alone.
     pub timestamp_header: Option<String>,
     /// Window of the signed time in seconds, to both sides.
     pub tolerance: Option<u64>,
     /// What it is worth.
     pub assurance: Option<Assurance>,
+}
+
+/// A place in the body for a signature or token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InBody {
+    /// A field of a form.
+    Field(&'static str),
+    /// A member of every object in an array.
+    Each {
+        /// The member of the body with the array.
+        entries: &'static str,
+        /// The member of each object.
+        member: &'static str,
+    },
+}
+
+impl InBody {
+    /// The body with other values there: `change` is asked for each place with what stands in it, and its `None` leaves
+    /// the place empty. All else stays as it is.
+    pub fn changed(&self, body: &[u8], change: &Change<'_>) -> Result<Vec<u8>, Unreadable> {
+        match *self {
+            InBody::Field(name) => form::with_field(body, name, change),
+            InBody::Each { entries, member } => {
+                json::with_each(&json::body(body)?, entries, member, change).map(String::into_bytes)
+            }
+        }
+    }
+}
+
+/// What comes in place of a value.
+pub type Change<'c> = dyn Fn(Option<&str>) -> Option<String> + 'c;
+
+impl fmt::Display for InBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            InBody::Field(name) => write!(f, "{name}="),
+            InBody::Each { entries, member } => write!(f, "{entries}[].{member}"),
+        }
+    }
 }
 
 /// What of a call a later check needs beside its body.
