@@ -266,7 +266,7 @@ fn the_demo_sends_everything_and_says_what_came_of_it() {
         }
         let refused = text.matches("✓ 401").count();
         assert!(refused >= registry::ENTRIES.len(), "{text}");
-        assert_eq!(text.matches("✓ 200").count(), samples, "{text}");
+        assert_eq!(text.matches("✓ 20").count(), samples, "{text}");
         assert!(text.contains(&format!("{refused} forgeries refused")), "{text}");
         let table =
             text.lines().skip_while(|line| !line.contains("answer")).take_while(|line| !line.is_empty());

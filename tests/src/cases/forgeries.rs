@@ -9,7 +9,8 @@ use sha2::Sha256;
 use shared::gate::Why;
 use shared::provider::Provider;
 use shared::settings::Document;
-use shared::verify::Description;
+use shared::verify::{Description, InBody};
+use std::cell::{Cell, RefCell};
 
 /// The least number of forgeries that each signed vector gives.
 const AT_LEAST: usize = 25;
@@ -83,6 +84,9 @@ fn forge(provider: &'static Provider, vector: &Vector) -> Vec<Forgery> {
     }
     for name in how.parameters.iter().filter(|name| genuine.query.contains(&format!("{name}="))) {
         of_parameter(&genuine, name, &mut add);
+    }
+    if let Some(place) = how.in_body {
+        of_place(&genuine, place, &mut add);
     }
     if let Some(name) = &how.timestamp_header {
         of_timestamp(&genuine, name, &mut add);
@@ -195,6 +199,58 @@ fn of_parameter(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Reques
             add("another character", one(other_character(pair, pair.len() - place)));
         }
     }
+}
+
+/// A signature or token in the body: spoiled in all of its places, and in the last of several alone.
+fn of_place(genuine: &Request, place: InBody, add: &mut impl FnMut(&str, Request)) {
+    let changed = |change: &dyn Fn(usize, &str) -> Option<String>| {
+        let count = Cell::new(0);
+        let counted = |value: Option<&str>| {
+            count.set(count.get() + 1);
+            change(count.get(), value.expect("signed"))
+        };
+        let body = place.changed(&genuine.body, &counted).expect("a body that is read");
+        Request { body, ..genuine.clone() }
+    };
+    let (places, value) = (Cell::new(0), RefCell::new(String::new()));
+    changed(&|i, text| {
+        places.set(i);
+        value.replace(text.to_owned());
+        None
+    });
+    let (places, value) = (places.get(), value.into_inner());
+    // Of signatures by several keys, ours is the last.
+    let (others, ours) = value.rfind('&').map_or(("", &*value), |at| value.split_at(at + 1));
+    for (what, spoiled) in spoiled(ours) {
+        let spoiled = spoiled.map(|spoiled| format!("{others}{spoiled}"));
+        add(&format!("{what}, in the body"), changed(&|_, _| spoiled.clone()));
+        let last_alone = |i, value: &str| if i == places { spoiled.clone() } else { Some(value.to_owned()) };
+        add(&format!("{what}, in the last of {places}"), changed(&last_alone));
+    }
+}
+
+/// What may come in place of a signature or token; `None` is nothing at all.
+fn spoiled(value: &str) -> Vec<(&'static str, Option<String>)> {
+    let len = value.len();
+    let mut all = vec![
+        ("none", None),
+        ("empty", Some(String::new())),
+        ("upper case", Some(value.to_uppercase())),
+        ("doubled", Some(value.repeat(2))),
+        ("reversed", Some(value.chars().rev().collect())),
+        ("eight kilobytes", Some(value.repeat(8192 / len + 1))),
+        ("good, then bad", Some(format!("{value},{}", other_character(value, len - 2)))),
+        ("in a list", Some(format!("[\"{value}\"]"))),
+        ("the beginning cut off", Some(value[1..].to_owned())),
+    ];
+    all.extend([1, 2, 4, len / 2].map(|cut| ("the end cut off", Some(value[..len - cut].to_owned()))));
+    let after = ["0", "00", "A", " ", "\u{e9}", "\u{1}", "\n", "|"];
+    all.extend(after.map(|after| ("something after it", Some(format!("{value}{after}")))));
+    let before = ["0", " ", "|", "\u{feff}"];
+    all.extend(before.map(|before| ("something before it", Some(format!("{before}{value}")))));
+    let other = |from_end| Some(other_character(value, len - from_end));
+    all.extend([1, 5, 9].map(|from_end| ("another character", other(from_end))));
+    all
 }
 
 fn of_timestamp(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Request)) {

@@ -4,7 +4,7 @@ use super::support::{Answered, Bench, entry, signed};
 use crate::event::Request;
 use serde_json::{Value, json};
 use shared::gate::Why;
-use shared::handshake::MAX_CHALLENGE;
+use shared::handshake::{MAX_CHALLENGE, MAX_ECHO};
 
 const TOKEN: &str = "throw-away verify token";
 const KEY: &str = "throw-away key of the test, 32 b";
@@ -342,6 +342,250 @@ fn the_page_of_the_configured_token_is_shown() {
     assert_eq!(several.send(&Request::get("").at(&file)).status, 200);
     assert_eq!(several.send(&Request::get("").at("/a")).status, 200);
     assert_eq!(several.send(&Request::get("").at("/b")).status, 405);
+}
+
+const PAIR: &str = "throw_away_public_key";
+
+fn braintree() -> Bench {
+    Bench::new(entry("braintree").provider, &json!({ "public_key": PAIR, "private_key": KEY }))
+}
+
+fn challenge(text: &str) -> Request {
+    Request::get(&form_urlencoded::Serializer::new(String::new()).append_pair("bt_challenge", text).finish())
+}
+
+fn notification(signature: &str, payload: &str) -> Request {
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    form.append_pair("bt_signature", signature).append_pair("bt_payload", payload);
+    Request::post("application/x-www-form-urlencoded", form.finish())
+}
+
+/// Case 57: what is signed for strangers is short hex and nothing else.
+#[test]
+fn a_challenge_is_signed_if_it_is_short_hex() {
+    let bench = braintree();
+    for text in ["20f9f8ed05f77439fe955c977e4c8a53", &"0".repeat(20), &"f".repeat(32)] {
+        let answered = bench.send(&challenge(text));
+        let (name, tag) = answered.body.split_once('|').expect("a pair");
+        assert_eq!((name, tag.len()), (PAIR, 40), "{text}");
+        assert!(is_echo(&answered, &answered.body), "{text}: {answered:?}");
+    }
+    // The published one, by the keys that it was published with.
+    let published =
+        json!({ "public_key": "integration_public_key", "private_key": "integration_private_key" });
+    let answered = Bench::new(entry("braintree").provider, &published)
+        .send(&challenge("20f9f8ed05f77439fe955c977e4c8a53"));
+    assert_eq!(answered.body, "integration_public_key|d9b899556c966b3f06945ec21311865d35df3ce4");
+    let event = "PG5vdGlmaWNhdGlvbj48L25vdGlmaWNhdGlvbj4=";
+    for text in [
+        "",
+        "0",
+        &"0".repeat(19),
+        &"0".repeat(33),
+        &"0".repeat(100_000),
+        &"A".repeat(20),
+        "20F9F8ED05F77439FE955C977E4C8A53",
+        "20f9f8ed05f77439fe955c977e4c8a53\n",
+        "\n20f9f8ed05f77439fe955c977e4c8a53",
+        "20f9f8ed05f77439fe95\n5c977e4c8a53",
+        "20f9f8ed05f77439fe955c977e4c8a5g",
+        "20f9f8ed05f77439fe955c977e4c8a5 ",
+        "20f9f8ed05f77439fe955c977e4c8a5é",
+        "PG5vdGlmaWNhdGlvbj4K",
+        event,
+        &format!("{event}\n"),
+    ] {
+        let answered = bench.send(&challenge(text));
+        assert!(answered.is_refused(), "{text:?}: {answered:?}");
+    }
+    let hex = "20f9f8ed05f77439fe955c977e4c8a53";
+    for query in [
+        String::new(),
+        "bt_challenge".into(),
+        format!("BT_CHALLENGE={hex}"),
+        format!("bt_challenge={hex}&bt_challenge={hex}"),
+        format!("bt_challenge={hex}&bt%5Fchallenge=0"),
+        format!("bt_payload={hex}"),
+        format!("bt_challenge={hex}%ff"),
+    ] {
+        assert!(bench.send(&Request::get(&query)).is_refused(), "{query}");
+    }
+    // A POST with the same query is an event, which has to be signed.
+    let post = Request { method: "POST".into(), ..challenge(hex) };
+    assert!(bench.send(&post).is_refused());
+}
+
+/// Case 57: the endpoint signs challenges for anybody, so what is signed as one opens nothing, though its MAC is valid.
+#[test]
+fn a_signed_challenge_is_no_event() {
+    let bench = braintree();
+    let config = json!({ "public_key": PAIR, "private_key": KEY });
+    for len in [20, 24, 28, 31, 32] {
+        let text = "0123456789abcdef".repeat(2)[..len].to_owned();
+        let answer = bench.send(&challenge(&text)).body;
+        for payload in [
+            text.clone(),
+            format!("{text}\n"),
+            format!("\n{text}"),
+            format!("{}\n{}", &text[..9], &text[9..]),
+        ] {
+            let answered = bench.send(&notification(&answer, &payload));
+            assert!(answered.is_refused(), "{payload:?}: {answered:?}");
+            // Signed as it stands, by whoever has the key and is careless, it is refused all the same.
+            let draft = notification("", &payload);
+            let answered = bench.send(&signed(entry("braintree").provider, &config, draft));
+            assert!(answered.is_refused(), "{payload:?}: {answered:?}");
+        }
+    }
+    // It is the shape alone: what no endpoint signs for strangers is let in, even if nobody can read it.
+    for payload in
+        ["0".repeat(19), "0".repeat(36), "A".repeat(32), format!("{}=", "0".repeat(31)), "+".repeat(24)]
+    {
+        let request = signed(entry("braintree").provider, &config, notification("", &payload));
+        let answered = bench.send(&request);
+        assert!(answered.is_accepted(1), "{payload}: {answered:?}");
+        assert_eq!(answered.envelope()["type"], "com.braintreepayments.unreadable");
+        // And its signature is of no use for another payload.
+        let fields: Vec<_> = form_urlencoded::parse(&request.body).into_owned().collect();
+        let stolen = fields.iter().find(|(name, _)| name == "bt_signature").expect("signed");
+        assert!(bench.send(&notification(&stolen.1, "PG5vdGlmaWNhdGlvbj4=")).is_refused());
+    }
+}
+
+/// Case 57: each endpoint signs with its own key, and none without one.
+#[test]
+fn a_challenge_is_signed_by_its_own_endpoint() {
+    let hex = "20f9f8ed05f77439fe955c977e4c8a53";
+    let config = json!({ "endpoints": {
+        "a": { "public_key": "a_key", "private_key": "throw-away private key of a" },
+        "b": { "public_key": "b_key", "private_key": ["throw-away private key of b", "an older one of b"] },
+        "c": { "public_key": "c_key" },
+        "d": { "private_key": "throw-away private key of d" },
+    }});
+    let bench = Bench::new(entry("braintree").provider, &config);
+    let at = |path: &str| bench.send(&challenge(hex).at(path));
+    assert!(at("/a").body.starts_with("a_key|") && at("/x/b").body.starts_with("b_key|"));
+    assert_ne!(at("/a").body[5..], at("/b").body[5..]);
+    assert!(at("/").is_refused() && at("/e").is_refused());
+    assert!(at("/c").is_fault() && at("/d").is_fault());
+    assert!(Bench::new(entry("braintree").provider, &json!({})).send(&challenge(hex)).is_fault());
+}
+
+fn msgraph() -> Bench {
+    Bench::new(entry("msgraph").provider, &json!({ "client_state": [KEY, "throw-away state, older"] }))
+}
+
+/// As Graph sends it: a text that nobody promised to be inert, in the query of a POST without a body.
+fn validation(encoded: &str) -> Request {
+    let query = format!("validationToken={encoded}");
+    Request { query, ..Request::post("text/plain; charset=utf-8", "") }
+}
+
+fn is_echo_of_any(answered: &Answered, text: &str) -> bool {
+    let headers: Vec<_> = answered.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+    let expected = [
+        ("content-type", "text/plain; charset=utf-8"),
+        ("x-content-type-options", "nosniff"),
+        ("cache-control", "no-store"),
+    ];
+    let is_echo = answered.status == 200 && answered.body == text && answered.why == Why::Handshake;
+    is_echo && headers == expected && answered.events.is_empty()
+}
+
+/// Case 60: decoded once, as a form is, and nothing but text.
+#[test]
+fn a_token_in_the_query_is_echoed_decoded_once() {
+    let bench = msgraph();
+    let longest = "é".repeat(MAX_ECHO / 2);
+    let encoded = form_urlencoded::byte_serialize(longest.as_bytes()).collect::<String>();
+    for (query, text) in [
+        ("abc", "abc"),
+        ("Validation%3a+Testing+client+application", "Validation: Testing client application"),
+        ("a+b", "a b"),
+        ("a%2Bb", "a+b"),
+        ("a%20b", "a b"),
+        ("100%25", "100%"),
+        ("%2525", "%25"),
+        ("a%252Bb", "a%2Bb"),
+        ("%253Cb%253E", "%3Cb%3E"),
+        ("Nguy%E1%BB%85n%20%F0%9F%8E%89", "Nguyễn 🎉"),
+        ("%3Cscript%3Ealert(1)%3C/script%3E", "<script>alert(1)</script>"),
+        ("a%26b%3Dc%23d", "a&b=c#d"),
+        ("%ZZ%", "%ZZ%"),
+        ("{\"value\":[]}", "{\"value\":[]}"),
+        (&encoded, &longest),
+    ] {
+        let answered = bench.send(&validation(query));
+        assert!(is_echo_of_any(&answered, text), "{query}: {answered:?}");
+    }
+    // Beside what the subscriber's URL has of its own, in a path of its own, with the body's white space.
+    let mut request = validation("x").at("/lifecycle");
+    request.query = "tenant=a&validationToken=x&code=%2B".into();
+    request.body = b" \r\n".to_vec();
+    assert!(is_echo_of_any(&bench.send(&request), "x"));
+}
+
+#[test]
+fn a_token_that_is_not_inert_or_not_one_is_refused() {
+    let bench = msgraph();
+    for query in [
+        "",
+        "a%0D%0Aset-cookie:%20x=y",
+        "a%00",
+        "%1b%5B31m",
+        "a%7F",
+        "a%C2%85",
+        "%09",
+        "%ff",
+        "%ED%A0%80",
+        "a&validationToken=a",
+        "a&validation%54oken=b",
+        &"a".repeat(MAX_ECHO + 1),
+        &"a".repeat(100_000),
+    ] {
+        let answered = bench.send(&validation(query));
+        assert!(answered.is_refused(), "{query}: {answered:?}");
+    }
+    for query in ["", "validationtoken=a", "ValidationToken=a", "x=validationToken", "validationTokens=a"] {
+        let request = Request { query: query.into(), ..validation("") };
+        assert!(bench.send(&request).is_refused(), "{query}");
+    }
+    let get = Request { method: "GET".into(), ..validation("a") };
+    assert_eq!(bench.send(&get).status, 405);
+}
+
+/// Case 62: an event is one whatever its query says, and a query that asks for an echo opens nothing.
+#[test]
+fn an_event_with_a_token_in_its_query_is_no_handshake() {
+    let bench = msgraph();
+    let body =
+        |state: &str| json!({ "value": [{ "changeType": "created", "clientState": state }] }).to_string();
+    for before in ["", " \n", "\u{feff}"] {
+        let with = |state: &str| Request {
+            query: "validationToken=abc".into(),
+            ..Request::post("text/plain; charset=utf-8", format!("{before}{}", body(state)))
+        };
+        let answered = bench.send(&with(KEY));
+        assert!(answered.is_accepted(1) && answered.body.is_empty(), "{answered:?}");
+        assert!(bench.send(&with("throw-away guess")).is_refused());
+    }
+    for body in ["[]", "{}", "{\"value\":[]}"] {
+        let request = Request { body: body.into(), ..validation("abc") };
+        assert!(bench.send(&request).is_refused(), "{body}");
+    }
+}
+
+/// A subscription must not be made for an endpoint that will refuse its events.
+#[test]
+fn a_token_is_echoed_where_events_are_served_only() {
+    let config =
+        json!({ "endpoints": { "a": { "client_state": KEY }, "b": {}, "c": { "client_state": "" } } });
+    let bench = Bench::new(entry("msgraph").provider, &config);
+    let at = |path: &str| bench.send(&validation("abc").at(path));
+    assert!(is_echo_of_any(&at("/a"), "abc") && is_echo_of_any(&at("/x/a"), "abc"));
+    assert!(at("/").is_refused() && at("/d").is_refused());
+    assert!(at("/b").is_fault() && at("/c").is_fault());
+    assert!(Bench::new(entry("msgraph").provider, &json!({})).send(&validation("abc")).is_fault());
 }
 
 /// Case 97: who has no handshake by GET has no GET.

@@ -1,6 +1,7 @@
 //! What Hookgate promises, tried in this process and on the built binaries through the doubles. Numbers in comments are
 //! those of the cases in `docs/cases.md`.
 
+mod braintree;
 mod claim_check;
 mod cli;
 mod consumers;
@@ -12,6 +13,7 @@ mod faults;
 mod forgeries;
 mod handshakes;
 mod house;
+mod msgraph;
 mod nothing_lost;
 mod octokit;
 mod package;
