@@ -106,6 +106,24 @@ pub fn zalo_time(body: &[u8]) -> Option<String> {
     }
 }
 
+/// Whether a call is none that its provider sends, however well it is signed: a payload of Braintree in the shape of a
+/// challenge, a call of Microsoft Graph without notifications.
+pub fn is_no_event(provider: &str, body: &[u8]) -> bool {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    match provider {
+        "braintree" => {
+            let payload = text.rsplit("bt_payload=").next().unwrap_or_default();
+            let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+            payload.is_empty() || ((20..=32).contains(&payload.len()) && payload.bytes().all(hex))
+        }
+        "msgraph" => {
+            let tree = tree::parse(text.strip_prefix('\u{feff}').unwrap_or(text));
+            tree.is_none_or(|tree| tree.member("value").is_none_or(|list| list.elements().is_empty()))
+        }
+        _ => false,
+    }
+}
+
 /// Unix seconds in the one spelling that a sender writes, near enough to ours.
 fn is_fresh(time: &str, now: i64) -> bool {
     time.parse::<i64>()
