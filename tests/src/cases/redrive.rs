@@ -515,18 +515,20 @@ fn an_event_that_cannot_be_sent_stays() {
 
 #[test]
 fn nothing_is_taken_away_where_nothing_can_be_sent() {
-    let cases: [(&str, fn() -> Act, &str); 4] = [
-        ("denied", || Act::Refuse(403, "AccessDenied"), "may not do sqs:SendMessage"),
-        ("gone", || Act::Refuse(400, "QueueDoesNotExist"), "there is no such queue"),
-        ("expired", || Act::Refuse(403, "ExpiredToken"), "the credentials have expired"),
-        ("failing", || Act::Refuse(500, "InternalFailure"), "sqs:SendMessage failed: InternalFailure"),
+    let cases = [
+        ("denied", (403, "AccessDenied"), "may not do sqs:SendMessage"),
+        ("gone", (400, "QueueDoesNotExist"), "there is no such queue"),
+        ("expired", (403, "ExpiredToken"), "the credentials have expired"),
+        ("failing", (500, "InternalFailure"), "sqs:SendMessage failed: InternalFailure"),
     ];
-    side_by_side(cases, |(name, act, why)| {
+    side_by_side(cases, |(name, (status, error), why)| {
         let queues = Queues::new(&format!("redrive-{name}"), &[]);
         let events: Vec<String> = (0..12).map(|i| envelope("github", "push", &format!("n{i}"), i)).collect();
         events.iter().for_each(|event| queues.dead(event));
-        let front =
-            front(queues.aws, move |action, _| if action == "SendMessageBatch" { act() } else { Act::Pass });
+        let front = front(queues.aws, move |action, _| match action {
+            "SendMessageBatch" => Act::Refuse(status, error),
+            _ => Act::Pass,
+        });
         let ran = queues.redrive(&["--apply"], &through(&front));
         assert_eq!(ran.status.code(), Some(1), "{name}: {}", ran.text);
         assert!(ran.text.contains(why) && ran.text.contains("0 events moved"), "{name}: {}", ran.text);
