@@ -280,7 +280,11 @@ pub fn envelopes(verified: &Verified<'_>, received: i64) -> Vec<Envelope> {
     if envelopes.is_empty() {
         envelopes = Builder { event: &provider.event, verified, received }.envelopes();
     }
-    if verified.endpoint().raw() && !verified.body().is_empty() {
+    let (scheme, endpoint) = (provider.scheme, verified.endpoint());
+    // A credential that stands in the body stays with us, and the exact bytes with it.
+    let has_credential =
+        || scheme.evidence(endpoint).is_none() && scheme.describe(endpoint).in_body.is_some();
+    if endpoint.raw() && !verified.body().is_empty() && !has_credential() {
         carry_raw(&mut envelopes, verified.body());
     }
     envelopes

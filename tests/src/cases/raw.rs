@@ -3,6 +3,7 @@
 
 use super::fallback::of_provider;
 use super::queue::{config, page, texts};
+use super::support::{Bench, entry};
 use super::transport::{SECRET, ZALO_APP, envelope, facebook_call, gate, mac, send};
 use crate::event::{BodyAs, Request, URL_HOST};
 use crate::s3::S3;
@@ -173,6 +174,22 @@ fn a_credential_is_not_carried() {
         for canary in ["CaNaRy", basic.as_str(), "rawheaders"] {
             assert!(!message.body.contains(canary), "{settings}: {}", message.body);
         }
+    }
+}
+
+/// 95: nor are the exact bytes where they hold it.
+#[test]
+fn a_body_with_its_credential_is_not_carried() {
+    let token = "CaNaRy-token-0123456789";
+    let row = entry("msgraph").provider;
+    let body = json!({ "value": [{ "id": "1", "subscriptionId": "2", "changeType": "updated", "clientState": token }] });
+    let call = Request::post("application/json", body.to_string());
+    let settings = json!({ "client_state": token });
+    for settings in [settings.clone(), raw(settings)] {
+        let answered = Bench::new(row, &settings).send(&call);
+        assert!(answered.is_accepted(1), "{answered:?}");
+        let text = answered.events[0].text();
+        assert!(!text.contains("CaNaRy") && !text.contains("rawbody"), "{text}");
     }
 }
 
