@@ -214,6 +214,20 @@ fn what_cannot_be_read_is_queued_as_it_came() {
     }
 }
 
+/// What the gateway never sends is refused before it is hashed, and so though the signature is right.
+#[test]
+fn a_payload_has_the_characters_of_base64() {
+    let provider = entry("braintree").provider;
+    let bench = Bench::new(provider, &config());
+    for payload in
+        ["", "!!QUJD", "QUJD\r\n", "QUJD ", "QUJ-", "QUJ_", "QUJé", "QUJ\0", "<notification/>", "%51UJD"]
+    {
+        let draft = post(&form(&[("bt_payload", payload)]));
+        let answered = bench.send(&super::support::signed(provider, &config(), draft));
+        assert!(answered.is_refused(), "{payload:?}: {answered:?}");
+    }
+}
+
 /// A public key that was changed counts as a mismatch: newer settings are asked for, and the quarantine keeps the call. Its
 /// signature stands in the body, so no header needs to be kept.
 #[test]
