@@ -315,12 +315,12 @@ fn a_dry_run_changes_nothing() {
 #[test]
 fn dead_letters_come_back_in_order_with_a_mark() {
     let queues = Queues::new("redrive-apply", &[]);
-    // The newest first, and one that was moved once before.
-    let mut events: Vec<String> =
-        (0..25).rev().map(|i| envelope("github", "push", &format!("e{i}"), i)).collect();
+    // One of them was moved once before.
+    let mut events: Vec<String> = (0..25).map(|i| envelope("github", "push", &format!("e{i}"), i)).collect();
     events[3] = marked(&events[3]);
-    for event in &events {
-        queues.dead(event);
+    // In an order that is neither that of time nor its reverse.
+    for i in 0..25 {
+        queues.dead(&events[i * 7 % 25]);
     }
     queues.dead("a stranger");
     let ran = queues.redrive(&["--apply"], &operator(queues.aws));
@@ -331,7 +331,6 @@ fn dead_letters_come_back_in_order_with_a_mark() {
     let moved = queues.visible(&queues.main);
     let expected: Vec<String> = events
         .iter()
-        .rev()
         .map(|event| if event.starts_with(r#"{"replayed""#) { event.clone() } else { marked(event) })
         .collect();
     assert_eq!(bodies(&moved), expected);
@@ -417,18 +416,28 @@ fn what_failed_within_five_minutes_is_not_swallowed() {
     let queues = Queues::new("redrive-window", &[("FifoQueue", "true"), ("VisibilityTimeout", "0")]);
     let event = envelope("github", "push", "w", 1);
     let own = sha256("/hookgate/github\nw\n");
-    send_fifo(queues.aws, &queues.main, "g", &own, &event);
     // The consumer fails; SQS moves the message as it looks for the next one.
-    let receive = json!({ "QueueUrl": queues.main, "VisibilityTimeout": 0 });
-    let received = queues.aws.call("sqs", "AmazonSQS.ReceiveMessage", &receive).expect("received");
-    assert_eq!(received["Messages"][0]["Body"], event.as_str());
-    assert_eq!(queues.aws.call("sqs", "AmazonSQS.ReceiveMessage", &receive).expect("received"), json!({}));
+    let fails = |text: &str| {
+        let receive = json!({ "QueueUrl": queues.main, "VisibilityTimeout": 0 });
+        let received = queues.aws.call("sqs", "AmazonSQS.ReceiveMessage", &receive).expect("received");
+        assert_eq!(received["Messages"][0]["Body"], text);
+        let next = queues.aws.call("sqs", "AmazonSQS.ReceiveMessage", &receive).expect("received");
+        assert_eq!(next, json!({}));
+    };
+    send_fifo(queues.aws, &queues.main, "g", &own, &event);
+    fails(&event);
     // That id is still remembered here.
     send_fifo(queues.aws, &queues.main, "g", &own, &event);
     assert_eq!(queues.visible(&queues.main), [], "the emulator does not keep the five minutes");
 
-    let ran = queues.redrive(&["--apply"], &operator(queues.aws));
-    assert!(ran.status.success() && ran.text.contains("1 event moved"), "{}", ran.text);
+    let redrive = || {
+        let ran = queues.redrive(&["--apply"], &operator(queues.aws));
+        assert!(ran.status.success() && ran.text.contains("1 event moved"), "{}", ran.text);
+    };
+    redrive();
+    // And it fails once more: another message, of the same event.
+    fails(&marked(&event));
+    redrive();
     let moved = queues.visible(&queues.main);
     assert_eq!(bodies(&moved), [marked(&event)]);
     assert_eq!(moved[0].system["MessageGroupId"], "g");
@@ -767,6 +776,22 @@ fn an_object_stays_until_its_events_are_confirmed() {
     let ran = bucket.redrive(&["--apply"], &through(&denied));
     assert_eq!(ran.status.code(), Some(1), "{}", ran.text);
     assert_eq!(bucket.aws.object(&bucket.name, &key(1)), whole);
+
+    // One of three is refused: it is what is left.
+    let poison = envelope("github", "poison", "p", 4);
+    bucket.put(&key(2), &[&events[0], &poison, &events[1]]);
+    let partly = front(bucket.aws, |action, _| match action {
+        "SendMessageBatch" => Act::FailWith("poison"),
+        _ => Act::Pass,
+    });
+    let ran = bucket.redrive(&["--apply"], &through(&partly));
+    assert!(ran.status.code() == Some(1) && ran.text.contains("5 events moved"), "{}", ran.text);
+    assert_eq!(bucket.aws.keys(&bucket.name), [key(2)]);
+    assert_eq!(bucket.aws.object(&bucket.name, &key(2)), format!("[{poison}]").into_bytes());
+    assert_eq!(bucket.sent(5).len(), 5);
+    bucket.aws.put_object(&bucket.name, &key(1), &whole);
+    let ran = bucket.redrive(&["--apply", "--type", "com.github.poison"], &operator(bucket.aws));
+    assert!(ran.status.success() && bodies(&bucket.sent(1)) == [marked(&poison)], "{}", ran.text);
 
     // Killed as it deletes: the events are there twice, and the object still is.
     let (reached, at_delete) = mpsc::channel();
