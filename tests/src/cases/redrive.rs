@@ -652,7 +652,7 @@ fn any_queue_can_be_the_source() {
     let groups: Vec<&str> = moved.iter().map(|message| message.system["MessageGroupId"].as_str()).collect();
     assert_eq!(
         groups,
-        [sha256("/hookgate/github").as_str(), sha256("tenant").as_str()],
+        [sha256("/hookgate/github\n").as_str(), sha256("/hookgate/github\ntenant").as_str()],
         "as its function has it"
     );
 }
