@@ -142,7 +142,7 @@ fn all_failing_is_answered_within_every_deadline() {
         let (request, settings, deadline) = of_provider(provider);
         let function = around.function(provider).env("HOOKGATE_CONFIG", settings.to_string()).start();
         let asked = Instant::now();
-        // As long as the template gives a function; the platform must not be what ends it.
+        // As long as the template gives a function at most; the platform must not be what ends it.
         let outcome =
             function.invoke_within(&request.function_url_event(BodyAs::AwsDecides), Duration::from_secs(30));
         let taken = asked.elapsed();
