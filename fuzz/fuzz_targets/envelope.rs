@@ -66,8 +66,8 @@ fuzz_target!(|data: &[u8]| {
             let [event] = events.as_slice() else { panic!("one call, one event") };
             check_data(provider, &draft.body, event);
         }
-        Split::Entries { entries, items } => {
-            let Some(wanted) = items_of(&draft.body, entries, items) else { return };
+        Split::Entries { entries, .. } | Split::Nested { entries, .. } => {
+            let Some(wanted) = items_of(&draft.body, provider.event.split) else { return };
             check_items(&events, entries, &wanted, in_body);
             if identities.len() == events.len() {
                 check_order(provider, endpoint, &draft, entries, &events);
@@ -264,7 +264,12 @@ fn check_data(provider: &Provider, body: &[u8], event: &Envelope) {
 }
 
 /// The items of a body of entries; `None` where a reader may see several values, or an entry is none.
-fn items_of<'b>(body: &'b [u8], entries: &str, arrays: &[&str]) -> Option<Vec<Wanted<'b>>> {
+fn items_of(body: &[u8], split: Split) -> Option<Vec<Wanted<'_>>> {
+    let (entries, arrays, nested) = match split {
+        Split::One => return None,
+        Split::Entries { entries, items } => (entries, items, None),
+        Split::Nested { entries, items, within, arrays } => (entries, items, Some((within, arrays))),
+    };
     let text = std::str::from_utf8(body).ok()?;
     let tree = tree::parse(text.strip_prefix('\u{feff}').unwrap_or(text))?;
     let readable =
@@ -278,22 +283,35 @@ fn items_of<'b>(body: &'b [u8], entries: &str, arrays: &[&str]) -> Option<Vec<Wa
         let before = all.len();
         for array in arrays {
             for item in entry.member(array).map(Tree::elements).unwrap_or_default() {
-                all.push(Wanted { array: Some((*array).to_owned()), raw: item.raw });
+                let before = all.len();
+                if let Some((within, arrays)) = nested
+                    && let Some(holder) = item.member(within)
+                {
+                    for inner in arrays {
+                        for value in holder.member(inner).map(Tree::elements).unwrap_or_default() {
+                            let path = vec![*array, within, *inner];
+                            all.push(Wanted { path, raw: value.raw });
+                        }
+                    }
+                }
+                if all.len() == before {
+                    all.push(Wanted { path: vec![*array], raw: item.raw });
+                }
             }
         }
         if all.len() == before {
-            all.push(Wanted { array: None, raw: entry.raw });
+            all.push(Wanted { path: Vec::new(), raw: entry.raw });
         }
     }
     if all.is_empty() {
-        all.push(Wanted { array: None, raw: tree.raw });
+        all.push(Wanted { path: Vec::new(), raw: tree.raw });
     }
     Some(all)
 }
 
 struct Wanted<'b> {
-    /// The array that the item stands in; none for an entry or a whole body.
-    array: Option<String>,
+    /// The array that the item stands in, or that and what leads on within its item; none for an entry or a whole body.
+    path: Vec<&'static str>,
     raw: &'b str,
 }
 
@@ -307,15 +325,14 @@ fn check_items(events: &[Envelope], entries: &str, wanted: &[Wanted<'_>], in_bod
             Some(Node::Array(list)) => list.first(),
             _ => None,
         };
-        let found = match (&wanted.array, entry) {
-            (Some(array), Some(entry)) => {
-                let items = entry.member(array).expect("the array").elements();
-                assert_eq!(items.len(), 1, "one item");
-                &items[0]
+        let mut found = entry.unwrap_or(data);
+        for name in &wanted.path {
+            found = found.member(name).expect("the way to the item");
+            if matches!(found.node, Node::Array(_)) {
+                assert_eq!(found.elements().len(), 1, "one item");
+                found = &found.elements()[0];
             }
-            (None, Some(entry)) => entry,
-            (_, None) => data,
-        };
+        }
         let carried = match in_body {
             // A secret in each item, which signing puts last, does not travel.
             Some(InBody::Each { member, .. }) => {

@@ -316,12 +316,23 @@ struct Item<'n, 't> {
     body: &'n Node<'t>,
     /// The entry around the item.
     entry: Option<&'n Node<'t>>,
+    /// What stands around it within the entry: see [`Split::Nested`].
+    holder: Option<Holder<'n, 't>>,
     /// The name of the array it stands in.
     array: Option<&'static str>,
     /// The item itself, where it is neither the body nor the entry.
     value: Option<Node<'t>>,
     /// What the consumer gets: the body with this item alone in it.
     data: Cow<'t, str>,
+}
+
+/// An item of an entry that holds items itself.
+#[derive(Clone, Copy)]
+struct Holder<'n, 't> {
+    /// The item of the entry.
+    around: &'n Node<'t>,
+    /// The object in it that has the arrays.
+    within: &'n Node<'t>,
 }
 
 impl<'t> Item<'_, 't> {
@@ -365,9 +376,20 @@ impl Builder<'_> {
                 if self.verified.provider().event_by_settings.is_none() {
                     body.members()?;
                 }
-                add(&Item { body: &body, entry: None, array: None, value: None, data: text.into() })?;
+                let item = Item {
+                    body: &body,
+                    entry: None,
+                    holder: None,
+                    array: None,
+                    value: None,
+                    data: text.into(),
+                };
+                add(&item)?;
             }
-            Split::Entries { entries, items } => split(&body, entries, items, &mut add)?,
+            Split::Entries { entries, items } => split(&body, entries, items, None, &mut add)?,
+            Split::Nested { entries, items, within, arrays } => {
+                split(&body, entries, items, Some((within, arrays)), &mut add)?;
+            }
         }
         Ok(envelopes)
     }
@@ -500,6 +522,9 @@ impl Builder<'_> {
             }
             Field::Body(pointer) => at(item.map(|item| item.body), pointer)?,
             Field::Entry(pointer) => at(item.and_then(|item| item.entry), pointer)?,
+            Field::Holder(pointer) => {
+                at(item.and_then(|item| item.holder).map(|holder| holder.around), pointer)?
+            }
             Field::Item(pointer) => at(item.map(Item::value), pointer)?,
             Field::ArrayName => item.and_then(|item| item.array).map(Cow::Borrowed),
             Field::NameBeside(others) => beside(item, others)?.map(|(name, _)| name),
@@ -648,11 +673,12 @@ struct Facts<'f> {
 }
 
 /// Cuts a body into its items and hands them over in order. An entry without items is an item; a body without entries is
-/// one too.
+/// one too. `nested` names the member of an item, and the arrays in that, which hold items themselves.
 fn split<'t>(
     body: &Node<'t>,
     entries: &'static str,
     arrays: &'static [&'static str],
+    nested: Option<(&'static str, &'static [&'static str])>,
     add: &mut dyn FnMut(&Item<'_, 't>) -> Result<(), Unreadable>,
 ) -> Result<(), Unreadable> {
     let whole = body.members()?;
@@ -661,7 +687,8 @@ fn split<'t>(
         _ => Vec::new(),
     };
     if list.is_empty() {
-        return add(&Item { body, entry: None, array: None, value: None, data: body.raw().into() });
+        let data = body.raw().into();
+        return add(&Item { body, entry: None, holder: None, array: None, value: None, data });
     }
     let mut total = 0_usize;
     let mut add = |item: &Item<'_, 't>| {
@@ -672,22 +699,79 @@ fn split<'t>(
         let node = Node::new(entry);
         let members = node.members()?;
         let alone = |entry: &str| with_member(whole, entries, &format!("[{entry}]"), &[]);
+        // The arrays of the other events stay out of this one.
+        let one = |array: &str, item: &str| alone(&with_member(members, array, &format!("[{item}]"), arrays));
         let mut found = false;
-        for array in arrays {
-            let Some(list) = json::member(members, array)?.filter(|list| list.starts_with('[')) else {
-                continue;
-            };
-            for value in json::elements(list)? {
-                found = true;
-                // The arrays of the other events stay out of this one.
-                let data = alone(&with_member(members, array, &format!("[{value}]"), arrays));
-                let value = Some(Node::new(value));
-                add(&Item { body, entry: Some(&node), array: Some(array), value, data: data.into() })?;
+        each(members, arrays, &mut |array, raw| {
+            found = true;
+            let value = Node::new(raw);
+            if let Some((member, arrays)) = nested
+                && split_item(&value, member, arrays, &mut |holder, inner, raw, data| {
+                    let data = one(array, &data).into();
+                    let value = Some(Node::new(raw));
+                    add(&Item {
+                        body,
+                        entry: Some(&node),
+                        holder: Some(holder),
+                        array: Some(inner),
+                        value,
+                        data,
+                    })
+                })?
+            {
+                return Ok(());
             }
-        }
+            let data = one(array, raw).into();
+            let value = Some(value);
+            add(&Item { body, entry: Some(&node), holder: None, array: Some(array), value, data })
+        })?;
         if !found {
-            let data = alone(entry);
-            add(&Item { body, entry: Some(&node), array: None, value: None, data: data.into() })?;
+            let data = alone(entry).into();
+            add(&Item { body, entry: Some(&node), holder: None, array: None, value: None, data })?;
+        }
+    }
+    Ok(())
+}
+
+/// Takes an item that another one holds: what is around it, the name of its array, its text, and the other one with this
+/// item alone.
+type AddHeld<'a, 't> =
+    &'a mut dyn FnMut(Holder<'_, 't>, &'static str, Raw<'t>, String) -> Result<(), Unreadable>;
+
+/// Hands over the items that an item holds itself. Whether there are any.
+fn split_item<'t>(
+    around: &Node<'t>,
+    member: &'static str,
+    arrays: &'static [&'static str],
+    add: AddHeld<'_, 't>,
+) -> Result<bool, Unreadable> {
+    if !around.raw().starts_with('{') {
+        return Ok(false);
+    }
+    let outer = around.members()?;
+    let Some(object) = json::member(outer, member)?.filter(|object| object.starts_with('{')) else {
+        return Ok(false);
+    };
+    let within = Node::new(object);
+    let members = within.members()?;
+    let mut found = false;
+    each(members, arrays, &mut |array, raw| {
+        found = true;
+        let object = with_member(members, array, &format!("[{raw}]"), arrays);
+        add(Holder { around, within: &within }, array, raw, with_member(outer, member, &object, &[]))
+    })?;
+    Ok(found)
+}
+
+/// Hands over the elements of those members that are arrays, with the array's name.
+fn each<'t>(
+    members: &json::Members<'t>,
+    arrays: &'static [&'static str],
+    add: &mut dyn FnMut(&'static str, Raw<'t>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    for array in arrays {
+        if let Some(list) = json::member(members, array)?.filter(|list| list.starts_with('[')) {
+            json::elements(list)?.into_iter().try_for_each(|raw| add(array, raw))?;
         }
     }
     Ok(())
@@ -712,8 +796,9 @@ fn with_member(members: &json::Members<'_>, name: &str, value: &str, without: &[
 fn item_digest(item: &Item<'_, '_>) -> Result<String, Unreadable> {
     let value = item.value();
     let mut around = Vec::new();
-    for node in [Some(item.body), item.entry].into_iter().flatten().filter(|node| !std::ptr::eq(*node, value))
-    {
+    let holder = item.holder.map_or([None; 2], |holder| [Some(holder.around), Some(holder.within)]);
+    let outer = [Some(item.body), item.entry];
+    for node in outer.into_iter().chain(holder).flatten().filter(|node| !std::ptr::eq(*node, value)) {
         around.push(node.scalars()?);
     }
     let array = item.array.unwrap_or_default();

@@ -16,6 +16,7 @@ pub mod event;
 pub mod form;
 pub mod form_mac;
 pub mod gate;
+pub mod graph;
 pub mod handshake;
 pub mod json;
 pub mod log;

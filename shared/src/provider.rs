@@ -244,6 +244,17 @@ pub enum Split {
         /// The members of an entry that hold items. An entry with none of them is an item itself.
         items: &'static [&'static str],
     },
+    /// The same, and an item may hold arrays itself, whose elements are the items then.
+    Nested {
+        /// The member with the entries.
+        entries: &'static str,
+        /// The members of an entry that hold items. An entry with none of them is an item itself.
+        items: &'static [&'static str],
+        /// The member of such an item with the object that holds the arrays.
+        within: &'static str,
+        /// The members of that object that hold items. Where there is none of them, the item around it is one.
+        arrays: &'static [&'static str],
+    },
 }
 
 /// Where a text stands. Pointers are JSON pointers (RFC 6901); what they find is a string's text or a number's spelling.
@@ -257,6 +268,8 @@ pub enum Field<'a> {
     Body(&'a str),
     /// In the entry around the item.
     Entry(&'a str),
+    /// In what holds the item, where an item of an entry does: see [`Split::Nested`].
+    Holder(&'a str),
     /// In the item; where a call is an event, in the body.
     Item(&'a str),
     /// The name of the array that the item stands in.

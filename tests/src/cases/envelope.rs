@@ -502,6 +502,54 @@ fn a_batch_is_cut_into_calls_of_one_item() {
     );
 }
 
+/// An item may hold arrays itself. Their elements are the events then, each in a call of its own.
+#[test]
+fn what_an_item_holds_is_cut_too() {
+    let object = |entries: &str| format!(r#"{{"object":"o","entry":[{entries}]}}"#);
+    let of_change =
+        |value: &str| object(&format!(r#"{{"id":"1","changes":[{{"value":{{{value}}},"field":"f"}}]}}"#));
+    let (one, two) = (r#"{"id":"a","type":"text","from":"9"}"#, r#"{"id":"b","type":"image","from":"8"}"#);
+    let read = r#"{"id":"a","status":"read","recipient_id":"9"}"#;
+    let meta = r#""metadata":{"phone_number_id":"7"},"contacts":[1,2]"#;
+    let answered = facebook(&of_change(&format!(r#"{meta},"statuses":[{read}],"messages":[{one},{two}]"#)));
+    let data: Vec<String> =
+        answered.envelopes().iter().map(|envelope| envelope["data"].to_string()).collect();
+    let parts = [("messages", one), ("messages", two), ("statuses", read)];
+    let wanted = parts.map(|(array, item)| of_change(&format!(r#"{meta},"{array}":[{item}]"#)));
+    let sorted = |text: &String| serde_json::from_str::<Value>(text).expect("JSON").to_string();
+    assert_eq!(data, wanted.iter().map(sorted).collect::<Vec<_>>());
+    assert_eq!(
+        of_each(&answered, "type"),
+        ["com.facebook.o.messages.text", "com.facebook.o.messages.image", "com.facebook.o.statuses.read"]
+    );
+    assert_eq!(of_each(&answered, "partitionkey"), ["7:9", "7:8", "7:9"]);
+    assert_eq!(of_each(&answered, "idsource"), ["signed", "signed", "digest"]);
+
+    // A digest depends on what stands around the item, and not on what stands beside it.
+    let id = |value: &str| of_each(&facebook(&of_change(value)), "id");
+    let alone = id(&format!(r#"{meta},"statuses":[{read}]"#));
+    assert_eq!(alone[0], of_each(&answered, "id")[2]);
+    assert_ne!(alone, id(&format!(r#""x":1,{meta},"statuses":[{read}]"#)));
+    let other =
+        of_change(&format!(r#"{meta},"statuses":[{read}]"#)).replace(r#""field":"f""#, r#""field":"g""#);
+    assert_ne!(alone, of_each(&facebook(&other), "id"));
+
+    // Without such an array, or with an empty one, the item around it is the event.
+    for value in ["", r#""messages":[]"#, r#""messages":{}"#, r#""messages":null"#] {
+        assert_eq!(of_each(&facebook(&of_change(value)), "type"), ["com.facebook.o.f"], "{value}");
+    }
+    for value in ["null", "7", r#""messages""#, "[{}]"] {
+        let body = object(&format!(r#"{{"id":"1","changes":[{{"value":{value},"field":"f"}}]}}"#));
+        assert_eq!(of_each(&facebook(&body), "type"), ["com.facebook.o.f"], "{value}");
+    }
+    // Of two values two readers may see two.
+    for body in
+        [of_change(r#""messages":[],"messages":[]"#), object(r#"{"changes":[{"value":{},"value":{}}]}"#)]
+    {
+        assert_eq!(of_each(&facebook(&body), "type"), ["com.facebook.unreadable"], "{body}");
+    }
+}
+
 /// What has no items is an event itself, so that nothing verified is lost.
 #[test]
 fn what_has_no_items_is_one_event() {
