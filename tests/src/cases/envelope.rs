@@ -1322,6 +1322,58 @@ const FACTS: &[(&str, [&str; 8])] = &[
             "388613280878808645:246845883529197922",
         ],
     ),
+    (
+        "instagram.comment",
+        [
+            "com.facebook.instagram.comments",
+            "-",
+            "digest",
+            "signed",
+            "2019-09-23T18:14:46Z",
+            "17841405793187218",
+            "17865799348089039",
+            "17841405793187218:17895695668004550",
+        ],
+    ),
+    (
+        "messenger.message-echo",
+        [
+            "com.facebook.page.messaging.message_echo",
+            "m_1457764197700:51d102a3e1ae206a39",
+            "signed",
+            "signed",
+            "2016-03-23T00:25:53.267Z",
+            "682498302938465",
+            "1254477777772919",
+            "682498302938465:1254477777772919",
+        ],
+    ),
+    (
+        "whatsapp.batch.2",
+        [
+            "com.facebook.whatsapp_business_account.messages.image",
+            "wamid.HBgLODQ5MDEyMzQ1NjcVAgASGBQzQTRBNjU5OUFFRTAzODEwMTQ0RwA=",
+            "signed",
+            "signed",
+            "2025-06-08T20:59:44Z",
+            "102290129340398",
+            "84901234567",
+            "106540352242922:84901234567",
+        ],
+    ),
+    (
+        "whatsapp.batch.4",
+        [
+            "com.facebook.whatsapp_business_account.statuses.read",
+            "-",
+            "digest",
+            "signed",
+            "2025-06-18T16:22:55Z",
+            "102290129340398",
+            "16505551234",
+            "106540352242922:16505551234",
+        ],
+    ),
 ];
 
 #[test]
