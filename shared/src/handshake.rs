@@ -239,6 +239,31 @@ impl QueryEcho {
     }
 }
 
+/// A signed call whose list of events is empty, by which a provider tries whether the URL answers and checks.
+pub struct EmptyBatch {
+    /// The member with the list.
+    pub entries: &'static str,
+    /// All members that it may have. One with more is an event.
+    pub members: &'static [&'static str],
+}
+
+impl Sealed for EmptyBatch {}
+
+impl Handshake for EmptyBatch {
+    fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
+        let body = json::body(verified.body()).ok()?;
+        let members = json::members(&body).ok()?;
+        let nothing_else = members.iter().all(|(name, _)| self.members.contains(&name.as_ref()));
+        let list = json::member(&members, self.entries).ok().flatten()?;
+        let empty = list.starts_with('[') && json::elements(list).ok()?.is_empty();
+        (empty && nothing_else).then(|| Reply::handshake(Answer::EMPTY_200))
+    }
+
+    fn describe(&self) -> &'static str {
+        "a signed call without events, answered 200"
+    }
+}
+
 /// A page that proves that the URL's host is ours: a file of a name that holds a token, or the page at the root.
 pub struct SitePage {
     /// The setting with the token.

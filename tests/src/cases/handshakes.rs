@@ -292,6 +292,35 @@ fn an_empty_probe_is_answered_and_nothing_more() {
     assert!(unset.send(&Request::post("application/json", r#"{"event_name":"follow"}"#)).is_fault());
 }
 
+/// A signed call without events is none; with anything else in it, it is one.
+#[test]
+fn an_empty_batch_is_answered_only_when_signed() {
+    let config = json!({ "channel_secret": KEY });
+    let row = entry("line").provider;
+    let bench = Bench::new(row, &config);
+    let post = |body: &str| Request::post("application/json", body);
+    for body in [r#"{"destination":"U1","events":[]}"#, r#"{"events":[]}"#, r#" { "events" : [ ] } "#] {
+        assert!(is_empty_200(&bench.send(&signed(row, &config, post(body)))), "{body}");
+        assert!(bench.send(&post(body)).is_refused(), "{body} without a signature");
+    }
+    for body in [
+        "",
+        "{}",
+        "[]",
+        r#"{"destination":"U1"}"#,
+        r#"{"events":{}}"#,
+        r#"{"events":null}"#,
+        r#"{"events":"[]"}"#,
+        r#"{"events":[],"events":[]}"#,
+        r#"{"events":[],"more":1}"#,
+        r#"{"events":[{}]}"#,
+        r#"{"events":[]"#,
+    ] {
+        let answered = bench.send(&signed(row, &config, post(body)));
+        assert!(answered.is_accepted(1), "{body}: {answered:?}");
+    }
+}
+
 const SITE: &str = "ThrowAway-Token_000000000000000000";
 
 /// The pages by which Zalo sees whose host it is.
