@@ -2,10 +2,10 @@
 //! and a table that fails costs nothing but the duplicate. Built functions before the doubles of SQS and DynamoDB, and before
 //! moto's DynamoDB.
 
-use super::queue::{comment, config, one, page, side_by_side, texts};
+use super::queue::{comment, config, identities, one, page, side_by_side, texts};
 use super::support::now;
 use super::transport::{
-    SECRET, assert_fault, assert_refused, envelope, facebook_call, gate, github_call, send, zalo_call,
+    SECRET, assert_fault, assert_refused, envelope, facebook_call, gate, github_call, mac, send, zalo_call,
 };
 use crate::dynamo::{Dynamo, Item};
 use crate::event::{BodyAs, Request};
@@ -172,6 +172,28 @@ fn a_live_claim_of_another_is_waited_for() {
         dynamo.put(item(&key, "done", 0, now() - 2));
         assert_eq!(send(&function, &one(provider)).status(), 200, "{provider}");
         assert_eq!(sqs.messages().len(), 2, "{provider}");
+    }
+}
+
+/// 83: what has neither an id nor a time of the provider's may be the second ring of a bell: nothing drops it, neither the
+/// table nor a FIFO queue, and the consumer sees that both have one id.
+#[test]
+fn what_cannot_be_told_apart_is_not_dropped() {
+    let settings = json!({ "secret": SECRET, "signature": { "header": "x-signature" } });
+    let body = r#"{"bell":"rings"}"#;
+    let call =
+        Request::post("application/json", body).header("x-signature", &mac(SECRET, &[body.as_bytes()]));
+    let (sqs, dynamo) = services();
+    let with_table = gate("generic", &sqs, &settings)
+        .env("DUPLICATES_TABLE", TABLE)
+        .env("AWS_ENDPOINT_URL_DYNAMODB", dynamo.endpoint());
+    let fifo = gate("generic", &sqs, &settings).env("QUEUE_URL", sqs.fifo_queue_url());
+    for function in [with_table.start(), fifo.start()] {
+        for _ in 0..3 {
+            assert_eq!(send(&function, &call).status(), 200);
+        }
+        let messages = sqs.take_messages();
+        assert_eq!((messages.len(), identities(&messages).len()), (3, 1), "{messages:?}");
     }
 }
 

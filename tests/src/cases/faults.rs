@@ -41,8 +41,21 @@ const TABLE: &str = "identities";
 const MARK: &str = "mark-";
 const FORGED: &str = "mark-forged-";
 
-const PROVIDERS: [&str; 8] =
-    ["facebook", "generic", "github", "shopify", "slack", "stripe", "telegram", "zalo"];
+const PROVIDERS: [&str; 10] = [
+    "braintree",
+    "facebook",
+    "generic",
+    "github",
+    "msgraph",
+    "shopify",
+    "slack",
+    "stripe",
+    "telegram",
+    "zalo",
+];
+/// Those whose forged calls cannot be a genuine signature on another body: a token says nothing of the body, or the
+/// signature stands in it.
+const WITHIN: [&str; 3] = ["braintree", "msgraph", "telegram"];
 
 /// What a function has around it.
 struct Configuration {
@@ -168,7 +181,7 @@ impl Weather {
             88 => ("hang after storing", Fault::StoreThenHang),
             91..93 => ("kill before storing", kill(Fault::KillBefore)),
             93..95 => ("kill after storing", kill(Fault::KillAfter)),
-            95..98 => {
+            95..99 => {
                 let lasting =
                     [Fault::Http500, Fault::Throttle, Fault::ResetBefore, Fault::AccessDenied, Fault::Hang];
                 let fault = dice.pick(&lasting);
@@ -206,7 +219,9 @@ enum Forgery {
 
 fn config(provider: &str, secret: &str) -> Value {
     match provider {
+        "braintree" => json!({ "public_key": "throw_away", "private_key": secret }),
         "facebook" => json!({ "app_secret": secret, "verify_token": secret }),
+        "msgraph" => json!({ "client_state": secret }),
         "slack" => json!({ "signing_secret": secret }),
         "telegram" => json!({ "secret_token": secret.replace(' ', "_") }),
         "zalo" => json!({ "app_id": ZALO_APP, "oa_secret_key": secret }),
@@ -224,14 +239,26 @@ impl Call {
     fn new(provider: &'static str, name: &str, events: usize, large: usize, dice: &mut Dice) -> Call {
         let padding = "x".repeat(large);
         let marks: Vec<String> = match provider {
-            "facebook" => (0..events).map(|i| format!("{name}-{i}-")).collect(),
+            "facebook" | "msgraph" => (0..events).map(|i| format!("{name}-{i}-")).collect(),
             _ => vec![format!("{name}-")],
         };
         let (mark, of) = (&marks[0], dice.below(20));
+        // The first of several is the large one.
+        let padding_of = |i: usize| if i == 0 { padding.as_str() } else { "" };
+        if provider == "braintree" {
+            let xml = format!(
+                "<notification><kind>check</kind><timestamp>2026-11-24T05:59:57Z</timestamp><subject><subscription>\
+                 <id>{mark}</id><more>{padding}</more></subscription></subject></notification>"
+            );
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            let form = form.append_pair("bt_payload", &BASE64_STANDARD.encode(xml)).finish();
+            let request = Request::post("application/x-www-form-urlencoded", form);
+            return Call { provider, request, marks, forgery: None };
+        }
         let body = match provider {
             "facebook" => {
                 let change = |(i, mark): (usize, &String)| {
-                    let padding = if i == 0 { padding.as_str() } else { "" };
+                    let padding = padding_of(i);
                     let value = json!({
                         "item": "comment", "verb": "add", "message": mark, "post_id": of.to_string(), "more": padding,
                     });
@@ -243,6 +270,10 @@ impl Call {
             "generic" => json!({ "id": mark, "kind": "paid", "account": of, "more": padding }),
             "github" => {
                 json!({ "action": "opened", "repository": { "id": of }, "text": mark, "more": padding })
+            }
+            "msgraph" => {
+                let item = |(i, mark): (usize, &String)| json!({ "id": mark, "subscriptionId": "s", "changeType": "updated", "more": padding_of(i) });
+                json!({ "value": marks.iter().enumerate().map(item).collect::<Vec<_>>() })
             }
             "shopify" => json!({ "id": of, "note": mark, "more": padding }),
             "slack" => {
@@ -384,13 +415,14 @@ impl Lane {
         let first = self.dice.index(PROVIDERS.len());
         for i in 0..PROVIDERS.len() {
             let provider = PROVIDERS[(first + i) % PROVIDERS.len()];
-            let (frozen_at, stopped_at) = (self.dice.index(each), self.dice.index(each));
+            // In turn: stopped between two calls, as Lambda does it, or in the middle of one.
+            let (stopped_at, within) = (self.dice.index(each), i % 2 == 0);
             for n in 0..each {
                 let call = self.next_call(provider, &format!("{}-{i}-{n}", self.name));
-                if n == frozen_at {
+                if n == stopped_at && !within {
                     self.freeze(provider);
                 }
-                if !self.send(&call, n == stopped_at) {
+                if !self.send(&call, n == stopped_at && within) {
                     refused.push(call);
                 }
                 progress.fetch_add(1, Ordering::Relaxed);
@@ -424,9 +456,8 @@ impl Lane {
             log.forged += 1;
             let name = name.replace(MARK, FORGED);
             let mut call = Call::new(provider, &name, 1 + dice.index(3), large, dice);
-            // A token says nothing of the body.
             let forgeries = [Forgery::WrongSecret, Forgery::Unsigned, Forgery::OtherBody];
-            let known = if provider == "telegram" { 2 } else { 3 };
+            let known = if WITHIN.contains(&provider) { 2 } else { 3 };
             call.forgery = Some(dice.pick(&forgeries[..known]));
             return call;
         }
@@ -569,7 +600,7 @@ impl Lane {
         set.fold(function, |function, (_, name, value)| function.env(name, value)).start()
     }
 
-    /// As Lambda does between calls.
+    /// Between two calls.
     fn freeze(&mut self, provider: &'static str) {
         self.log.stops += 1;
         self.environment(provider);
@@ -702,6 +733,8 @@ fn say(text: &str) {
 /// 82, 83, 86–90, 108, 113 and all parts together.
 #[test]
 fn nothing_is_lost_and_nothing_forged_let_in() {
+    let of_registry: Vec<&str> = registry::ENTRIES.iter().map(|entry| entry.provider.name).collect();
+    assert_eq!(of_registry, PROVIDERS, "a provider whose calls are not known here");
     let seed = seed();
     let each = CALLS.div_ceil(LANES * PROVIDERS.len());
     let all = each * LANES * PROVIDERS.len();

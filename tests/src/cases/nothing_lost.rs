@@ -221,11 +221,14 @@ fn a_kill_at_any_step_loses_nothing() {
     });
 }
 
-/// Fair queues: a standard queue gets the group of an event's partition key where that is asked for, in SQS's alphabet, and
-/// never a deduplication id.
+/// Fair queues: a standard queue gets a group for each account within a source where that is asked for, in SQS's alphabet,
+/// and never a deduplication id.
 #[test]
 fn a_fair_queue_gets_groups() {
-    let repository = |id: &str| github_call(SECRET, id, format!(r#"{{"repository":{{"id":{id}}}}}"#));
+    let of = |owner: &str, id: usize| {
+        let body = json!({ "repository": { "id": id, "owner": { "login": owner } } });
+        github_call(SECRET, "d", body.to_string())
+    };
     for (value, is_fair) in [(Some("true"), true), (None, false), (Some("false"), false), (Some(""), false)] {
         let sqs = Sqs::start();
         let mut builder = gate("github", &sqs, &config("github"));
@@ -233,8 +236,8 @@ fn a_fair_queue_gets_groups() {
             builder = builder.env("QUEUE_FAIR", value);
         }
         let function = builder.start();
-        for id in ["1", "2", "1", r#""a b é""#] {
-            assert_eq!(send(&function, &repository(id)).status(), 200, "{value:?}");
+        for call in [of("acme", 1), of("globex", 2), of("acme", 3), of("a b é", 4)] {
+            assert_eq!(send(&function, &call).status(), 200, "{value:?}");
         }
         let facebook = gate("facebook", &sqs, &config("facebook"));
         let facebook = if is_fair { facebook.env("QUEUE_FAIR", "true") } else { facebook }.start();
