@@ -397,6 +397,27 @@ fn a_call_knows_its_own_claim() {
     }
 }
 
+/// 87: a claim whose answer never came may be in the table all the same: it is called done with the others, so that the
+/// provider's retry is not kept waiting for a lease.
+#[test]
+fn a_claim_without_an_answer_is_called_done_too() {
+    let (sqs, dynamo) = services();
+    let function = with_table("zalo", &sqs, &dynamo).start();
+    dynamo.then(Fault::StoreThenHang);
+    assert_eq!(send(&function, &one("zalo")).status(), 200);
+    assert_eq!(sqs.messages().len(), 1);
+    let states: Vec<String> =
+        dynamo.items().iter().map(|item| text_of(item, "state", "S").to_owned()).collect();
+    assert_eq!(states, ["done"]);
+    // Where the event was not stored, it is given up.
+    let (sqs, dynamo) = services();
+    let function = with_table("zalo", &sqs, &dynamo).start();
+    dynamo.then(Fault::StoreThenHang);
+    sqs.always(Fault::AccessDenied);
+    assert_fault(&send(&function, &one("zalo")), "the queue refuses");
+    assert_eq!(dynamo.items(), Vec::<Item>::new());
+}
+
 /// 87: the queue and the table fail together: our own fault, in time.
 #[test]
 fn both_failing_is_answered_in_time() {
