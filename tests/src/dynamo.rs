@@ -180,6 +180,7 @@ impl Desk {
                 fault::Refusal::Failed => failed(),
                 fault::Refusal::Throttled => throttled(),
                 fault::Refusal::Denied => denied(),
+                fault::Refusal::Expired => expired(),
                 fault::Refusal::Gone => no_table(),
             };
             refusal.answer()
@@ -524,6 +525,11 @@ fn denied() -> Refusal {
     refusal(400, "com.amazon.coral.service#AccessDeniedException", message)
 }
 
+fn expired() -> Refusal {
+    let message = "The security token included in the request is expired";
+    refusal(400, "com.amazon.coral.service#ExpiredTokenException", message)
+}
+
 fn throttled() -> Refusal {
     let shape = "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException";
     refusal(400, shape, "The level of configured provisioned throughput for the table was exceeded.")
@@ -722,6 +728,7 @@ mod tests {
             (Fault::Http500, "InternalServerError", 0),
             (Fault::Throttle, "ProvisionedThroughputExceededException", 0),
             (Fault::AccessDenied, "AccessDeniedException", 0),
+            (Fault::ExpiredToken, "ExpiredTokenException", 0),
             (Fault::QueueDoesNotExist, "ResourceNotFoundException", 0),
             (Fault::ResetBefore, "", 0),
             (Fault::StoreThenReset, "", 1),

@@ -21,6 +21,8 @@ pub enum Fault {
     Throttle,
     /// 403: the role lacks the permission.
     AccessDenied,
+    /// The role's credentials are no longer good.
+    ExpiredToken,
     /// 400 `QueueDoesNotExist`: somebody has deleted the queue. Of other services, that the bucket or the table is gone.
     QueueDoesNotExist,
     /// The request waits so long before it is looked at; then all goes well.
@@ -114,6 +116,7 @@ pub(crate) enum Refusal {
     Failed,
     Throttled,
     Denied,
+    Expired,
     Gone,
 }
 
@@ -184,6 +187,7 @@ pub(crate) fn play(
         Fault::Http500 => Reply::Answer(refuse(Refusal::Failed)),
         Fault::Throttle => Reply::Answer(refuse(Refusal::Throttled)),
         Fault::AccessDenied => Reply::Answer(refuse(Refusal::Denied)),
+        Fault::ExpiredToken => Reply::Answer(refuse(Refusal::Expired)),
         Fault::QueueDoesNotExist => Reply::Answer(refuse(Refusal::Gone)),
         Fault::Hang => Reply::Silence,
         Fault::ResetBefore => Reply::Reset,

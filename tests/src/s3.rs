@@ -136,6 +136,7 @@ impl Desk {
                 fault::Refusal::Failed => failed(),
                 fault::Refusal::Throttled => slow_down(),
                 fault::Refusal::Denied => denied(),
+                fault::Refusal::Expired => expired(),
                 fault::Refusal::Gone => no_bucket(),
             };
             refusal.answer()
@@ -338,6 +339,10 @@ fn denied() -> Refusal {
     Refusal { status: 403, code: "AccessDenied", message: "Access Denied" }
 }
 
+fn expired() -> Refusal {
+    Refusal { status: 400, code: "ExpiredToken", message: "The provided token has expired." }
+}
+
 fn slow_down() -> Refusal {
     Refusal { status: 503, code: "SlowDown", message: "Please reduce your request rate." }
 }
@@ -487,6 +492,7 @@ mod tests {
             (Fault::Http500, Some(500), 0),
             (Fault::Throttle, Some(503), 0),
             (Fault::AccessDenied, Some(403), 0),
+            (Fault::ExpiredToken, Some(400), 0),
             (Fault::QueueDoesNotExist, Some(404), 0),
             (Fault::Delay(Duration::from_millis(20)), Some(200), 1),
             (Fault::Hang, None, 0),

@@ -234,6 +234,7 @@ impl Desk {
                 fault::Refusal::Failed => internal_failure(),
                 fault::Refusal::Throttled => throttled(),
                 fault::Refusal::Denied => access_denied(),
+                fault::Refusal::Expired => expired(),
                 fault::Refusal::Gone => no_queue(),
             };
             refusal.answer()
@@ -635,6 +636,15 @@ fn access_denied() -> Refusal {
     }
 }
 
+fn expired() -> Refusal {
+    Refusal {
+        status: 403,
+        shape: "com.amazon.coral.service#ExpiredTokenException",
+        code: "ExpiredToken",
+        message: "The security token included in the request is expired".into(),
+    }
+}
+
 fn throttled() -> Refusal {
     Refusal {
         status: 403,
@@ -961,6 +971,7 @@ mod tests {
             (Fault::Http500, code("InternalFailure"), 0),
             (Fault::Throttle, code("RequestThrottled"), 0),
             (Fault::AccessDenied, code("AccessDenied"), 0),
+            (Fault::ExpiredToken, code("ExpiredToken"), 0),
             (Fault::QueueDoesNotExist, code("AWS.SimpleQueueService.NonExistentQueue"), 0),
             (Fault::Delay(Duration::from_millis(50)), Ok(()), 1),
             (Fault::Hang, Err(Failure::TimedOut), 0),

@@ -151,6 +151,31 @@ fn all_failing_is_answered_within_every_deadline() {
     });
 }
 
+/// 87: credentials that have expired are said at once; no attempt with the same ones can help. A table costs no event.
+#[test]
+fn expired_credentials_are_said_at_once() {
+    let around = Surroundings::start();
+    let function = around.function("zalo").start();
+    let in_time = |what: &str, call: &Request, status: u16| {
+        let asked = Instant::now();
+        assert_eq!(send(&function, call).status(), status, "{what}");
+        assert!(asked.elapsed() < Duration::from_secs(1), "{what}: {:?}", asked.elapsed());
+    };
+    around.dynamo.always(Fault::ExpiredToken);
+    in_time("the table", &one("zalo"), 200);
+    assert_eq!(around.stored().len(), 1);
+    around.s3.always(Fault::ExpiredToken);
+    in_time("the bucket", &large("zalo"), 503);
+    around.queue.always(Fault::ExpiredToken);
+    around.second.always(Fault::ExpiredToken);
+    let asked = around.queue.requests();
+    in_time("everything", &one("zalo"), 503);
+    assert_eq!((around.queue.requests() - asked, around.stored().len()), (1, 1));
+    let logs = function.stop();
+    assert!(logs.contains("queue: AWS does not take the function's credentials"), "{logs}");
+    assert!(logs.contains("sent all the same: AWS does not take the function's credentials"), "{logs}");
+}
+
 /// 88: frozen, and every connection is dead when it thaws, some without a sign.
 #[test]
 fn a_freeze_leaves_no_connection_behind() {
