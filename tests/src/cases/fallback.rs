@@ -2,7 +2,7 @@
 //! call's time. Built functions before the doubles of SQS and S3.
 
 use super::queue::{comment, config, one, page, side_by_side, texts};
-use super::support::{CLOCK, entry, now, signed_at};
+use super::support::{Bench, CLOCK, entry, now, signed_at};
 use super::transport::{SECRET, assert_fault, envelope, facebook_call, gate, github_call, send};
 use crate::clock::Clock;
 use crate::event::{BodyAs, Request};
@@ -115,8 +115,13 @@ fn of_sample(entry: &Entry) -> (Request, Value, Duration) {
     (Request { method, path, query, headers, body }, settings, row.deadline)
 }
 
-/// Providers whose calls are vouched for by a token: there is no signature, and the token is a credential.
-pub(super) const BY_TOKEN: [&str; 2] = ["msgraph", "telegram"];
+/// Whether a provider's calls are vouched for by a token: there is no signature, and the token is a credential.
+pub(super) fn is_by_token(provider: &str) -> bool {
+    let (request, settings, _) = of_provider(provider);
+    let answered = Bench::new(entry(provider).provider, &settings).send_at(&request, now());
+    let assurance = answered.envelopes().first().map(|envelope| envelope["assurance"].clone());
+    assurance.is_some_and(|assurance| ["token", "basic"].contains(&assurance.as_str().unwrap_or_default()))
+}
 
 /// 87, 89: the queue is gone in whatever way; the second one has the event, and the answer is 2xx within the time of every
 /// provider.

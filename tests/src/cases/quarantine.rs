@@ -1,7 +1,7 @@
 //! Calls whose signature does not match, kept apart for an operator who has pasted a wrong secret: what is kept, what never
 //! is, and that nothing of it shows in an answer. Built functions before the double of SQS.
 
-use super::fallback::{BY_TOKEN, of_provider};
+use super::fallback::{is_by_token, of_provider};
 use super::queue::{config, one, side_by_side};
 use super::raw::is_signed;
 use super::support::{entry, now, signed_at};
@@ -46,9 +46,13 @@ fn body_of(suspect: &Value) -> Vec<u8> {
 #[test]
 fn a_call_under_a_wrong_secret_is_kept_whole() {
     let providers = registry::ENTRIES.iter().map(|entry| entry.provider.name);
-    for provider in providers.filter(|provider| !BY_TOKEN.contains(provider)) {
+    for provider in providers.filter(|provider| !is_by_token(provider)) {
         let sqs = Sqs::start();
         let (request, settings, _) = of_provider(provider);
+        if mistaken(&settings) == settings {
+            // A secret of a shape of its own, in place of which no other text can be pasted.
+            continue;
+        }
         let request = request.at("/some/path").header("cookie", "CaNaRy").header("authorization", "CaNaRy");
         let function = with_quarantine(provider, &sqs, &mistaken(&settings)).start();
         let before = now() * 1000;
@@ -61,12 +65,14 @@ fn a_call_under_a_wrong_secret_is_kept_whole() {
         let received = suspect["received"].as_i64().expect("a number");
         assert!((before..before + 60_000).contains(&received), "{provider}: {received}");
         assert_eq!(body_of(suspect), request.body, "{provider}");
-        assert!(is_signed(provider, SECRET, &suspect["headers"], &body_of(suspect)), "{provider}: {suspect}");
+        let verdict = is_signed(provider, SECRET, &suspect["headers"], &body_of(suspect));
+        assert_ne!(verdict, Some(false), "{provider}: {suspect}");
         let names: BTreeSet<&str> =
             suspect.as_object().expect("an object").keys().map(String::as_str).collect();
         let expected =
             ["body", "headers", "method", "path", "provider", "quarantineversion", "received"].into();
-        assert_eq!(names, expected, "{provider}: the URL is not signed, and there are no endpoints");
+        // None of those whose formula is told signs the URL, and there are no endpoints.
+        assert!(verdict.is_none() || names == expected, "{provider}: {names:?}");
         let text = &sqs.quarantined()[0].body;
         assert!(!text.contains("CaNaRy") && !text.contains(PASTED), "{provider}: {text}");
         // Nothing of it is an event.
