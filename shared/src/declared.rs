@@ -4,7 +4,7 @@
 use crate::call::Call;
 use crate::crypto::{self, Algorithm};
 use crate::error::{Failure, Fault, Refused, Unreadable};
-use crate::mac::{Encoding, Layout, Mac, Part, Timestamp, TimestampAt, public_url};
+use crate::mac::{Encoding, Layout, Mac, Part, Timestamp, TimestampAt, Unit, public_url};
 use crate::provider::{Content, Event, Field, Time};
 use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
@@ -186,10 +186,11 @@ impl Signature<'_> {
                 EncodingName::Base64Url => Encoding::Base64Url,
             },
             signed: &signed,
-            timestamp: self
-                .timestamp_header
-                .as_deref()
-                .map(|name| Timestamp { at: TimestampAt::Header(name), tolerance }),
+            timestamp: self.timestamp_header.as_deref().map(|name| Timestamp {
+                at: TimestampAt::Header(name),
+                unit: Unit::Seconds,
+                tolerance,
+            }),
         })
     }
 }

@@ -497,7 +497,9 @@ impl Builder<'_> {
             if !texts.is_empty() {
                 let is_header = |field: &Field<'_>| match field {
                     Field::Header(_) => true,
-                    Field::Maybe(field) | Field::Where(field, _) => matches!(field, Field::Header(_)),
+                    Field::Maybe(field) | Field::After(field, _) | Field::Where(field, _) => {
+                        matches!(field, Field::Header(_))
+                    }
                     _ => false,
                 };
                 let from_header = way.iter().any(is_header);
@@ -534,6 +536,12 @@ impl Builder<'_> {
             },
             Field::Word(text) => Some(Cow::Owned(text.to_owned())),
             Field::Maybe(field) | Field::Where(field, _) => self.field(field, item)?,
+            Field::After(field, begins) => {
+                self.field(field, item)?.map(|text| match text.strip_prefix(begins) {
+                    Some(rest) => Cow::Owned(rest.to_owned()),
+                    None => text,
+                })
+            }
         };
         Ok(text.filter(|text| !text.is_empty() && text.len() <= MAX_FIELD))
     }

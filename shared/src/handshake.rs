@@ -117,9 +117,9 @@ impl VerifyToken {
 
 /// A signed call that asks for a text of its body back.
 pub struct SignedChallenge {
-    /// The member that tells it from events, and its value.
+    /// Where in the body the text stands that tells it from events, as a JSON pointer, and the text.
     pub mark: (&'static str, &'static str),
-    /// The member with the text.
+    /// The member with the text that is asked for.
     pub challenge: &'static str,
     /// All members that it may have. One with more is an event.
     pub members: &'static [&'static str],
@@ -135,7 +135,8 @@ impl Handshake for SignedChallenge {
             return None;
         }
         let text = |name| json::member(&members, name).ok().flatten().and_then(json::scalar);
-        if text(self.mark.0).as_deref() != Some(self.mark.1) {
+        let mark = json::at(body.trim_ascii(), self.mark.0).ok().flatten().and_then(json::scalar);
+        if mark.as_deref() != Some(self.mark.1) {
             return None;
         }
         let challenge = text(self.challenge).filter(|text| is_plain(text))?;

@@ -7,6 +7,8 @@ use crate::json;
 use crate::sample::Draft;
 use crate::settings::Endpoint;
 use crate::verify::{Assurance, Description, Evidence, Proof, Scheme, sealed};
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE, BASE64_URL_SAFE_NO_PAD};
 use std::borrow::Cow;
@@ -88,11 +90,24 @@ pub enum Part<'a> {
 pub struct Timestamp<'a> {
     /// Its place.
     pub at: TimestampAt<'a>,
+    /// How it is written.
+    pub unit: Unit,
     /// How many seconds it may lie behind or ahead, both edges included.
     pub tolerance: u64,
 }
 
-/// The place of a signed time, which is in Unix seconds.
+/// How a signed time is written. What is signed is its text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Unix seconds.
+    Seconds,
+    /// Unix milliseconds.
+    Millis,
+    /// RFC 3339 in UTC: `2026-11-24T06:00:00.123456789Z`.
+    Rfc3339,
+}
+
+/// The place of a signed time.
 #[derive(Clone, Copy)]
 pub enum TimestampAt<'a> {
     /// A header of its own.
@@ -134,7 +149,7 @@ impl Mac<'_> {
         let signed_time = match (self.timestamp, offer.timestamp) {
             (None, _) => None,
             (Some(_), None) => return Err(Refused::Missing("signed time").into()),
-            (Some(rule), Some(text)) => Some(fresh(text, rule.tolerance, now)?),
+            (Some(rule), Some(text)) => Some(fresh(text, rule, now)?),
         };
         let url = self.url(call, endpoint);
         let parts = self.parts(call, body, endpoint, offer.timestamp, &url)?;
@@ -263,7 +278,7 @@ impl Mac<'_> {
     /// Signs a draft; see [`Scheme::sign`].
     pub fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
         let secret = endpoint.secrets(self.secret)?.first().ok_or(Fault::Setting(self.secret))?;
-        let timestamp = now.to_string();
+        let timestamp = self.timestamp.map_or(Unit::Seconds, |rule| rule.unit).write(now);
         if let Some(Timestamp { at: TimestampAt::Header(name), .. }) = self.timestamp {
             draft.set_header(name, &timestamp);
         }
@@ -360,18 +375,40 @@ fn signed_field(body: &[u8], pointer: &str) -> Option<String> {
 }
 
 /// A signed time in Unix seconds, if it is one and near enough to ours.
-///
-/// Digits only and no leading zero: a second spelling of a time is a second signature for one call.
-fn fresh(text: &str, tolerance: u64, now: i64) -> Result<i64, Refused> {
-    let digits = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits || (text.len() > 1 && text.starts_with('0')) {
-        return Err(Refused::Malformed("signed time"));
-    }
-    let signed: i64 = text.parse().map_err(|_| Refused::Malformed("signed time"))?;
-    if signed.abs_diff(now) > tolerance {
+fn fresh(text: &str, rule: Timestamp<'_>, now: i64) -> Result<i64, Refused> {
+    let signed = rule.unit.read(text).ok_or(Refused::Malformed("signed time"))?;
+    if signed.abs_diff(now) > rule.tolerance {
         return Err(Refused::Stale);
     }
     Ok(signed)
+}
+
+impl Unit {
+    /// Unix seconds.
+    ///
+    /// Digits only and no leading zero: a second spelling of a time is a second signature for one call.
+    fn read(self, text: &str) -> Option<i64> {
+        if self == Unit::Rfc3339 {
+            let plain = text.len() <= 40 && text.ends_with('Z') && !text.contains(['t', 'z']);
+            return Some(plain.then(|| DateTime::from_str(text, Format::DateTime).ok()).flatten()?.secs());
+        }
+        let digits = !text.is_empty() && text.len() <= 18 && text.bytes().all(|byte| byte.is_ascii_digit());
+        if !digits || (text.len() > 1 && text.starts_with('0')) {
+            return None;
+        }
+        let number: i64 = text.parse().ok()?;
+        Some(if self == Unit::Millis { number / 1000 } else { number })
+    }
+
+    /// A time in Unix seconds, as it would be signed.
+    fn write(self, seconds: i64) -> String {
+        match self {
+            Unit::Seconds => seconds.to_string(),
+            Unit::Millis => seconds.saturating_mul(1000).to_string(),
+            // Years that RFC 3339 cannot write are no time that anything is signed at.
+            Unit::Rfc3339 => DateTime::from_secs(seconds).fmt(Format::DateTime).unwrap_or_default(),
+        }
+    }
 }
 
 impl Encoding {

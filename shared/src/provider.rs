@@ -223,7 +223,7 @@ impl<'a> Field<'a> {
     fn header(&self) -> Option<&'a str> {
         match self {
             Field::Header(name) | Field::SignedHeader(name) => Some(name),
-            Field::Maybe(field) | Field::Where(field, _) => field.header(),
+            Field::Maybe(field) | Field::After(field, _) | Field::Where(field, _) => field.header(),
             _ => None,
         }
     }
@@ -282,6 +282,8 @@ pub enum Field<'a> {
     Word(&'a str),
     /// Another field, if it is there.
     Maybe(&'a Field<'a>),
+    /// Another field without this beginning; where it begins otherwise, the whole of it.
+    After(&'a Field<'a>, &'a str),
     /// Nothing, but the way applies only where a field begins so.
     Where(&'a Field<'a>, &'a str),
 }

@@ -5,7 +5,7 @@
 //! Replay: 300 s to both sides. Deadline 3 s; an empty 200 is a valid answer to commands and interactions.
 
 use shared::handshake::{FlagProbe, SignedChallenge};
-use shared::mac::{Layout, Mac, Part, Timestamp, TimestampAt};
+use shared::mac::{Layout, Mac, Part, Timestamp, TimestampAt, Unit};
 use shared::provider::Field::{Body, Maybe, Where, Word};
 use shared::provider::{Event, Facts, JSON_OR_FORM, Provider, Setting, Time};
 use std::time::Duration;
@@ -24,12 +24,16 @@ pub static PROVIDER: Provider = Provider {
         headers: &["x-slack-signature"],
         layout: Layout::Prefixed("v0="),
         signed: &[Part::Text("v0:"), Part::Timestamp, Part::Text(":"), Part::Body],
-        timestamp: Some(Timestamp { at: TimestampAt::Header("x-slack-request-timestamp"), tolerance: 300 }),
+        timestamp: Some(Timestamp {
+            at: TimestampAt::Header("x-slack-request-timestamp"),
+            unit: Unit::Seconds,
+            tolerance: 300,
+        }),
         ..Mac::HMAC_SHA256
     },
     handshakes: &[
         &SignedChallenge {
-            mark: ("type", "url_verification"),
+            mark: ("/type", "url_verification"),
             challenge: "challenge",
             members: &["token", "challenge", "type"],
         },

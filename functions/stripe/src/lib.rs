@@ -5,7 +5,7 @@
 //! Replay: 300 s to both sides; Stripe's own libraries look at the past only, we refuse a signed future too.
 //! While a secret is rolled, Stripe signs with each live one. Every retry is signed anew under the same event id.
 
-use shared::mac::{Layout, Mac, Part, Timestamp, TimestampAt};
+use shared::mac::{Layout, Mac, Part, Timestamp, TimestampAt, Unit};
 use shared::provider::Field::Body;
 use shared::provider::{Event, Facts, Provider, Setting, Time};
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub static PROVIDER: Provider = Provider {
         headers: &["stripe-signature"],
         layout: Layout::Pairs("v1"),
         signed: &[Part::Timestamp, Part::Text("."), Part::Body],
-        timestamp: Some(Timestamp { at: TimestampAt::Pair("t"), tolerance: 300 }),
+        timestamp: Some(Timestamp { at: TimestampAt::Pair("t"), unit: Unit::Seconds, tolerance: 300 }),
         ..Mac::HMAC_SHA256
     },
     event: Event {

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// The row.
 pub static PROVIDER: Provider = Provider {
     name: "whatsapp",
-    title: "WhatsApp Business Platform",
+    title: "WhatsApp",
     docs: "https://developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview",
     settings: &[
         Setting::secret("app_secret", "App settings > Basic > App secret"),

@@ -1336,6 +1336,19 @@ const FACTS: &[(&str, [&str; 8])] = &[
         ],
     ),
     (
+        "line.group-message-image",
+        [
+            "me.line.message.image",
+            "01FZ74A0TDDPYRVKNK77XKC3ZS",
+            "signed",
+            "signed",
+            "2023-08-17T05:54:26.728Z",
+            "U708aa90aa8c9345260de3911b90482ea",
+            "U604961a723afb1b1eea6b2458e08ef53",
+            "U708aa90aa8c9345260de3911b90482ea:Ca56f94637cc4347f90a25382909b24b9",
+        ],
+    ),
+    (
         "messenger.message-echo",
         [
             "com.facebook.page.messaging.message_echo",

@@ -255,11 +255,18 @@ fn spoiled(value: &str) -> Vec<(&'static str, Option<String>)> {
 
 fn of_timestamp(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Request)) {
     let value = get(genuine, name);
-    let number: i64 = value.parse().expect("a genuine time");
+    // The next second of digits; of another spelling, the last digit in it changed.
+    let later = match value.parse::<i64>() {
+        Ok(number) => (number + 1).to_string(),
+        Err(_) => {
+            let place = value.rfind(|c: char| c.is_ascii_digit()).expect("a genuine time");
+            let digit = if value.as_bytes()[place] == b'0' { "1" } else { "0" };
+            [&value[..place], digit, &value[place + 1..]].concat()
+        }
+    };
     let mut without = genuine.clone();
     without.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
     add("no time", without);
-    let later = (number + 1).to_string();
     let millis = format!("{value}000");
     for other in [
         later.as_str(),
@@ -283,7 +290,8 @@ fn of_timestamp(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Reques
 fn of_clock(genuine: &Request, config: &Value, second: i64, how: &Description, all: &mut Vec<Forgery>) {
     let Some(tolerance) = how.tolerance.and_then(|seconds| i64::try_from(seconds).ok()) else { return };
     // Vectors are not all signed at their clock; far enough is outside for every one of them.
-    for shift in [2 * tolerance + 1, -2 * tolerance - 1, 86_400, -86_400, second - 1, -second] {
+    let shifts = [2 * tolerance + 1, -2 * tolerance - 1, 86_400, -86_400, second - 1, -second];
+    for shift in shifts.into_iter().filter(|shift| shift.abs() > 2 * tolerance) {
         let what = format!("{shift} seconds away");
         let second = (second + shift).max(0);
         all.push(Forgery { what, request: genuine.clone(), config: config.clone(), second });
