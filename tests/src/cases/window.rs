@@ -113,6 +113,50 @@ fn assert_refused(answered: &Answered, what: &str) {
     assert!(answered.is_refused(), "{what}: {answered:?}");
 }
 
+/// A signed time may be RFC 3339: its text is what is signed, its second counts, and it has one zone and one spelling.
+#[test]
+fn a_signed_time_may_be_rfc_3339() {
+    let (row, config) = (entry("twitch").provider, json!({ "secret": KEY }));
+    let send = |time: &str, second: i64| {
+        let tag = hex::encode(hmac_sha256(KEY, &[b"m-1", time.as_bytes(), BODY.as_bytes()]));
+        let request = Request::post("application/json", BODY)
+            .header("Twitch-Eventsub-Message-Id", "m-1")
+            .header("Twitch-Eventsub-Message-Timestamp", time)
+            .header("Twitch-Eventsub-Message-Signature", &format!("sha256={tag}"));
+        Bench::new(row, &config).send_at(&request, second)
+    };
+    // 2026-11-24T06:00:00Z
+    let second = 1_795_500_000;
+    for time in ["2026-11-24T06:00:00Z", "2026-11-24T06:00:00.5Z", "2026-11-24T06:00:00.123456789Z"] {
+        for shift in [0, 600, -600] {
+            let answered = send(time, second + shift);
+            assert!(answered.is_accepted(1), "{time} {shift}: {answered:?}");
+            assert_eq!(answered.envelope()["assurance"], "signed-fresh");
+            assert_eq!(answered.envelope()["time"], time);
+        }
+        for shift in [601, -601, 86_400] {
+            assert_refused(&send(time, second + shift), time);
+        }
+    }
+    for time in [
+        "2026-11-24t06:00:00Z",
+        "2026-11-24T06:00:00z",
+        "2026-11-24 06:00:00Z",
+        "2026-11-24T06:00:00+00:00",
+        "2026-11-24T13:00:00+07:00",
+        "2026-11-24T06:00:00",
+        "2026-11-24",
+        "2026-13-24T06:00:00Z",
+        "1795500000",
+        "1795500000000",
+        "Z",
+        "",
+        "2026-11-24T06:00:00.0000000000000000000000000000000Z",
+    ] {
+        assert_refused(&send(time, second), time);
+    }
+}
+
 /// Case 26: both edges are inside, one second beyond is outside.
 #[test]
 fn the_edges_of_the_window_are_inside() {
