@@ -1349,6 +1349,19 @@ const FACTS: &[(&str, [&str; 8])] = &[
         ],
     ),
     (
+        "tiktok.authorization-removed",
+        [
+            "com.tiktok.authorization.removed",
+            "-",
+            "digest",
+            "signed",
+            "2021-03-10T01:10:10Z",
+            "bwo2m45353a6k85",
+            "act.example12345Example12345Example",
+            "bwo2m45353a6k85:act.example12345Example12345Example",
+        ],
+    ),
+    (
         "messenger.message-echo",
         [
             "com.facebook.page.messaging.message_echo",
