@@ -7,6 +7,7 @@ mod cli;
 mod consumers;
 mod crypto;
 mod duplicates;
+mod edges;
 mod envelope;
 mod fallback;
 mod faults;
