@@ -16,7 +16,7 @@ use shared::call::Call;
 use shared::duplicates::Table;
 use shared::error::{Fault, Refused};
 use shared::event::Envelope;
-use shared::mac::{Layout, MAX_SIGNATURE_HEADER, MAX_SIGNATURES, Mac, Part, Timestamp, TimestampAt};
+use shared::mac::{Layout, MAX_SIGNATURE_HEADER, MAX_SIGNATURES, Mac, Part, Timestamp, TimestampAt, Unit};
 use shared::provider::{Event, Field, Provider, Setting, Time};
 use shared::queue::{Putting, Queue, Store, Unkept};
 use shared::secret::Secret;
@@ -39,7 +39,7 @@ static PAIRS: Provider = Provider {
         headers: &["x-signature"],
         layout: Layout::Pairs("s"),
         signed: &[Part::Timestamp, Part::Body],
-        timestamp: Some(Timestamp { at: TimestampAt::Pair("t"), tolerance: 10 }),
+        timestamp: Some(Timestamp { at: TimestampAt::Pair("t"), unit: Unit::Seconds, tolerance: 10 }),
         ..Mac::HMAC_SHA256
     },
     event: Event { time: &[Time::Signed], ..Event::of("com.example.pairs") },
