@@ -116,11 +116,16 @@ impl Answer {
         kind.rsplit('#').next().unwrap_or_default().to_owned()
     }
 
+    /// Whether an error of S3 has this code.
+    pub fn says(&self, code: &str) -> bool {
+        let code = format!("<Code>{code}</Code>");
+        self.body.windows(code.len()).any(|part| part == code.as_bytes())
+    }
+
     /// Whether the same request may be answered otherwise in a moment.
     fn is_passing(&self) -> bool {
         // What S3 says where a body was slow to come, with a status that blames the sender.
-        let slow = b"<Code>RequestTimeout</Code>";
-        self.status >= 500 || self.status == 429 || self.body.windows(slow.len()).any(|part| part == slow)
+        self.status >= 500 || self.status == 429 || (self.status == 400 && self.says("RequestTimeout"))
     }
 }
 

@@ -57,6 +57,9 @@ impl Bucket {
             300..400 => Err(Fault::Bucket("it is in another region")),
             403 => Err(Fault::Bucket("the function's role may not put objects into it")),
             404 => Err(Fault::Bucket("there is none of that name")),
+            400 if answer.says("ExpiredToken") => {
+                Err(Fault::Bucket("AWS does not take the function's credentials"))
+            }
             400..500 => Err(Fault::Bucket("S3 refuses the object")),
             _ => Err(Fault::Bucket("S3 failed")),
         }
