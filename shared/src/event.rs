@@ -837,10 +837,15 @@ fn dotted(kind: &str) -> String {
     parts.join(".").replace(' ', "_")
 }
 
-/// RFC 3339 of a number of digits, times a factor that makes milliseconds of it.
-fn unix(digits: &str, factor: i64) -> Option<String> {
-    let plain = !digits.is_empty() && digits.len() <= 15 && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| digits.parse::<i64>().ok()?.checked_mul(factor)).flatten().and_then(rfc3339)
+/// RFC 3339 of a number of digits, times a factor that makes milliseconds of it. Seconds may have a fraction.
+fn unix(text: &str, factor: i64) -> Option<String> {
+    let (digits, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let plain = |text: &str| text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits.is_empty() || !plain(digits) || !plain(fraction) || (factor == 1 && text.contains('.')) {
+        return None;
+    }
+    let millis: i64 = fraction.chars().chain("000".chars()).take(3).collect::<String>().parse().ok()?;
+    digits.parse::<i64>().ok()?.checked_mul(factor)?.checked_add(millis).and_then(rfc3339)
 }
 
 /// RFC 3339 of Unix milliseconds, for the years that it can write.

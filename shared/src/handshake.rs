@@ -148,6 +148,33 @@ impl Handshake for SignedChallenge {
     }
 }
 
+/// A signed call that asks for the text of a header back. The header itself is not signed: what is echoed is short and inert,
+/// and only whoever has the secret is answered.
+pub struct HeaderChallenge {
+    /// Where in the body the text stands that tells it from events, as a JSON pointer, and the text.
+    pub mark: (&'static str, &'static str),
+    /// The header with the text that is asked for, in lower case.
+    pub challenge: &'static str,
+}
+
+impl Sealed for HeaderChallenge {}
+
+impl Handshake for HeaderChallenge {
+    fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
+        let body = json::body(verified.body()).ok()?;
+        let mark = json::at(body.trim_ascii(), self.mark.0).ok().flatten().and_then(json::scalar);
+        if mark.as_deref() != Some(self.mark.1) {
+            return None;
+        }
+        let challenge = verified.call().header(self.challenge).filter(|text| is_plain(text))?;
+        Some(Reply::echo("text/plain", challenge.to_owned()))
+    }
+
+    fn describe(&self) -> &'static str {
+        "a signed call with a challenge in a header, echoed"
+    }
+}
+
 /// A form of one flag and perhaps a token, by which a provider tries whether the URL answers.
 pub struct FlagProbe {
     /// The field that is the flag, and its value.

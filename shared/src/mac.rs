@@ -358,6 +358,75 @@ impl Scheme for Mac<'static> {
     }
 }
 
+/// Several signatures of one provider, each with a secret of its own. Those count whose secret the endpoint has, and a secret
+/// serves for its own signature only: a call that chooses the weaker one needs that one's secret.
+pub struct BySecret(pub &'static [&'static Mac<'static>]);
+
+impl BySecret {
+    /// Those that the endpoint has a secret for.
+    fn given<'e>(&self, endpoint: &'e Endpoint) -> impl Iterator<Item = &'static Mac<'static>> + use<'e> {
+        self.0.iter().copied().filter(|mac| endpoint.has(mac.secret))
+    }
+
+    /// What is missing where the endpoint has none.
+    fn missing(&self) -> Fault {
+        Fault::Setting(self.0.first().map_or("", |mac| mac.secret))
+    }
+}
+
+impl sealed::Sealed for BySecret {}
+
+impl Scheme for BySecret {
+    fn check(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint, now: i64) -> Result<Proof, Failure> {
+        let mut failed = None;
+        for mac in self.given(endpoint) {
+            match mac.check(call, body, endpoint, now) {
+                Ok(proof) => return Ok(proof),
+                // What was made with another secret says more than what has another form.
+                Err(failure @ (Failure::Refused(Refused::Mismatch(_)) | Failure::Fault(_))) => {
+                    failed = Some(failure);
+                }
+                Err(failure) => failed = failed.or(Some(failure)),
+            }
+        }
+        Err(failed.unwrap_or(self.missing().into()))
+    }
+
+    fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
+        self.given(endpoint).next().ok_or(self.missing())?.sign(draft, endpoint, now)
+    }
+
+    /// That of the one that signs; without settings what is true of each.
+    fn describe(&self, endpoint: &Endpoint) -> Description {
+        if let Some(mac) = self.given(endpoint).next() {
+            return mac.describe();
+        }
+        let mut headers: Vec<String> = self.0.iter().flat_map(|mac| mac.describe().headers).collect();
+        headers.sort();
+        headers.dedup();
+        Description {
+            method: "by settings".into(),
+            headers,
+            parameters: Vec::new(),
+            in_body: None,
+            timestamp_header: None,
+            tolerance: None,
+            assurance: self.0.iter().map(|mac| mac.assurance()).min(),
+        }
+    }
+
+    fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
+        let mut whole = Evidence { headers: Vec::new(), url: false };
+        for Evidence { headers, url } in self.given(endpoint).map(Mac::evidence) {
+            whole.headers.extend(headers);
+            whole.url |= url;
+        }
+        whole.headers.sort();
+        whole.headers.dedup();
+        Some(whole)
+    }
+}
+
 /// The URL that the provider called: the setting `url`, else the host name that AWS gave the function. Never a header.
 pub(crate) fn public_url(call: &Call<'_>, endpoint: &Endpoint) -> String {
     if let Some(url) = endpoint.text("url") {

@@ -83,6 +83,8 @@ pub struct Setting {
     pub shape: Shape,
     /// Whether calls can be served without it.
     pub required: bool,
+    /// Another setting that may be given in its place.
+    pub unless: Option<&'static str>,
     /// Where its value stands in the provider's dashboard, with the dashboard's own labels.
     pub place: &'static str,
     /// A value for local trials, where not any text will do.
@@ -103,22 +105,27 @@ pub enum Shape {
 impl Setting {
     /// A secret that the row cannot do without.
     pub const fn secret(name: &'static str, place: &'static str) -> Setting {
-        Setting { name, shape: Shape::Secret, required: true, place, example: None }
+        Setting { name, shape: Shape::Secret, required: true, unless: None, place, example: None }
     }
 
     /// A text that the row cannot do without.
     pub const fn text(name: &'static str, place: &'static str) -> Setting {
-        Setting { name, shape: Shape::Text, required: true, place, example: None }
+        Setting { name, shape: Shape::Text, required: true, unless: None, place, example: None }
     }
 
     /// An object that may be left out.
     pub const fn object(name: &'static str, place: &'static str) -> Setting {
-        Setting { name, shape: Shape::Object, required: false, place, example: None }
+        Setting { name, shape: Shape::Object, required: false, unless: None, place, example: None }
     }
 
     /// The same, to be left out at will.
     pub const fn optional(self) -> Setting {
         Setting { required: false, ..self }
+    }
+
+    /// The same, to be left out where that other one is given.
+    pub const fn unless(self, other: &'static str) -> Setting {
+        Setting { unless: Some(other), ..self }
     }
 
     /// The same with a value for local trials.
@@ -291,7 +298,7 @@ pub enum Field<'a> {
 /// When an event happened.
 #[derive(Clone, Copy)]
 pub enum Time<'a> {
-    /// Unix seconds.
+    /// Unix seconds, perhaps with a fraction.
     Seconds(Field<'a>),
     /// Unix milliseconds.
     Millis(Field<'a>),

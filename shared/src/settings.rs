@@ -210,8 +210,9 @@ impl Document {
         let mut endpoint = Endpoint { name, ..Endpoint::default() };
         let mut flaws = Vec::new();
         for setting in provider.settings {
-            let value = values.get(&setting.name.to_owned()).copied();
-            flaws.extend(endpoint.take(setting, value));
+            let given = |name: &str| values.get(&name.to_owned()).copied().filter(|value| !value.is_null());
+            let is_needed = setting.required && setting.unless.and_then(given).is_none();
+            flaws.extend(endpoint.take(setting, given(setting.name), is_needed));
         }
         match values.get(&RAW.to_owned()) {
             None => {}
@@ -235,10 +236,10 @@ impl Document {
 
 impl Endpoint {
     /// Takes over one setting and says what is wrong with it.
-    fn take(&mut self, setting: &Setting, value: Option<&Value>) -> Vec<Flaw> {
+    fn take(&mut self, setting: &Setting, value: Option<&Value>, is_needed: bool) -> Vec<Flaw> {
         let name = setting.name;
-        let Some(value) = value.filter(|value| !value.is_null()) else {
-            return if setting.required { vec![Flaw::fatal(name, "is missing")] } else { Vec::new() };
+        let Some(value) = value else {
+            return if is_needed { vec![Flaw::fatal(name, "is missing")] } else { Vec::new() };
         };
         let mut flaws = Vec::new();
         match setting.shape {
