@@ -292,6 +292,35 @@ fn an_empty_probe_is_answered_and_nothing_more() {
     assert!(unset.send(&Request::post("application/json", r#"{"event_name":"follow"}"#)).is_fault());
 }
 
+/// A challenge in a header is not signed itself: only a signed call has it back, and only where it is inert.
+#[test]
+fn a_challenge_in_a_header_is_echoed_to_a_signed_call_only() {
+    let config = json!({ "signing_key": KEY });
+    let row = entry("front").provider;
+    let bench = Bench::new(row, &config);
+    let sync = |body: &str| Request::post("application/json", body);
+    let with =
+        |body: &str, challenge: &str| signed(row, &config, sync(body)).header("X-Front-Challenge", challenge);
+    let body = r#"{"type":"sync","authorization":{"id":"cmp_abc"}}"#;
+    assert!(is_echo(
+        &bench.send(&with(body, "cNNndYHMbtkfFsA8pZKwB6czFjRzmVh7")),
+        "cNNndYHMbtkfFsA8pZKwB6czFjRzmVh7"
+    ));
+    assert!(bench.send(&sync(body).header("X-Front-Challenge", "abc")).is_refused());
+    assert_eq!(bench.send(&Request::get("").header("X-Front-Challenge", "abc")).status, 405);
+    for request in [
+        signed(row, &config, sync(body)),
+        with(body, "<script>alert(1)</script>"),
+        with(body, &"a".repeat(MAX_CHALLENGE + 1)),
+        with(r#"{"type":"tag_added"}"#, "abc"),
+        with(r#"{"type":"sync","type":"sync"}"#, "abc"),
+        with("sync", "abc"),
+    ] {
+        let answered = bench.send(&request);
+        assert!(answered.is_accepted(1) && answered.body.is_empty(), "{answered:?}");
+    }
+}
+
 /// A signed call without events is none; with anything else in it, it is one.
 #[test]
 fn an_empty_batch_is_answered_only_when_signed() {

@@ -157,6 +157,64 @@ fn a_signed_time_may_be_rfc_3339() {
     }
 }
 
+/// A provider may sign in two ways with two secrets. Each secret serves for its own, and milliseconds are a signed time too.
+#[test]
+fn a_secret_serves_for_its_own_signature_only() {
+    const OTHER: &str = "throw-away key of the rules, 32b";
+    let row = entry("front").provider;
+    // 2026-11-24T06:00:00Z
+    let second = 1_795_500_000;
+    let application = |key: &str, time: &str| {
+        let tag = hmac_sha256(key, &[time.as_bytes(), b":", BODY.as_bytes()]);
+        Request::post("application/json", BODY)
+            .header("X-Front-Request-Timestamp", time)
+            .header("X-Front-Signature", &BASE64_STANDARD.encode(tag))
+    };
+    let rule = |key: &str| {
+        Request::post("application/json", BODY)
+            .header("X-Front-Signature", &BASE64_STANDARD.encode(hmac_sha1(key, BODY)))
+    };
+    let (of_app, of_rule) = (json!({ "signing_key": KEY }), json!({ "api_secret": OTHER }));
+    let both = json!({ "signing_key": KEY, "api_secret": OTHER });
+    let send = |config: &Value, request: &Request| Bench::new(row, config).send_at(request, second);
+    let fresh = application(KEY, "1795500000123");
+    for (config, request, assurance) in [
+        (&of_app, &fresh, "signed-fresh"),
+        (&of_rule, &rule(OTHER), "signed"),
+        (&both, &fresh, "signed-fresh"),
+        (&both, &rule(OTHER), "signed"),
+    ] {
+        let answered = send(config, request);
+        assert!(answered.is_accepted(1), "{config}: {answered:?}");
+        assert_eq!(answered.envelope()["assurance"], assurance);
+    }
+    let weaker = rule(KEY).header("X-Front-Request-Timestamp", "1795500000123");
+    for (config, request) in [
+        (&of_app, &rule(KEY)),
+        (&of_app, &weaker),
+        (&of_app, &rule(OTHER)),
+        (&of_rule, &fresh),
+        (&of_rule, &application(OTHER, "1795500000123")),
+        (&both, &rule(KEY)),
+        (&both, &application(OTHER, "1795500000123")),
+        (&both, &application(KEY, "1795500000")),
+        (&both, &application(KEY, "1795500601000")),
+        (&both, &application(KEY, "1795499399999")),
+        (&both, &application(KEY, "1795500000123.0")),
+        (&both, &application(KEY, "2026-11-24T06:00:00Z")),
+        (&both, &application(KEY, "")),
+    ] {
+        assert_refused(&send(config, request), &config.to_string());
+    }
+    assert!(send(&both, &application(KEY, "1795500600999")).is_accepted(1));
+    assert!(send(&both, &application(KEY, "1795499400000")).is_accepted(1));
+    // Without a secret it is our fault, and an empty one opens nothing.
+    for config in [json!({}), json!({ "signing_key": "" }), json!({ "api_secret": [] })] {
+        let empty = application("", "1795500000123");
+        assert!(send(&config, &empty).is_fault() && send(&config, &rule("")).is_fault(), "{config}");
+    }
+}
+
 /// Case 26: both edges are inside, one second beyond is outside.
 #[test]
 fn the_edges_of_the_window_are_inside() {
