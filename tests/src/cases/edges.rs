@@ -21,7 +21,7 @@ use shared::provider::{Event, Field, Provider, Setting, Time};
 use shared::queue::{Putting, Queue, Store, Unkept};
 use shared::secret::Secret;
 use shared::settings::Document;
-use shared::verify::{Assurance, verify};
+use shared::verify::{Assurance, InBody, verify};
 use std::collections::BTreeMap;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -118,6 +118,12 @@ fn a_signed_time_is_told_as_it_was_signed() {
 }
 
 /// What is said of a body that anybody could have changed, and of an id in it.
+#[test]
+fn a_place_in_the_body_is_told_as_a_person_writes_it() {
+    let each = InBody::Each { entries: "value", member: "token" };
+    assert_eq!([InBody::Field("sig").to_string(), each.to_string()], ["sig=", "value[].token"]);
+}
+
 #[test]
 fn a_field_that_is_signed_covers_no_body() {
     let tag = hex_mac(&[b"1.50"]);
