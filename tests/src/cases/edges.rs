@@ -119,6 +119,25 @@ fn a_signed_time_is_told_as_it_was_signed() {
 
 /// What is said of a body that anybody could have changed, and of an id in it.
 #[test]
+fn seconds_may_have_a_fraction_of_digits_and_nothing_else() {
+    let row = entry("front").provider;
+    let config = json!({ "api_secret": KEY });
+    for (text, time) in [
+        ("1795500000", json!("2026-11-24T06:00:00Z")),
+        ("1795500000.25", json!("2026-11-24T06:00:00.25Z")),
+        ("1795500000.1239", json!("2026-11-24T06:00:00.123Z")),
+        ("1795500000.123x", Value::Null),
+        ("1795500000.1234567890123456", Value::Null),
+        ("1795500000x.123", Value::Null),
+        (".123", Value::Null),
+    ] {
+        let body = json!({ "id": "1", "emitted_at": text }).to_string();
+        let answered = Bench::new(row, &config).send(&signed(row, &config, Request::post(JSON, body)));
+        assert_eq!(answered.envelope()["time"], time, "{text}");
+    }
+}
+
+#[test]
 fn a_place_in_the_body_is_told_as_a_person_writes_it() {
     let each = InBody::Each { entries: "value", member: "token" };
     assert_eq!([InBody::Field("sig").to_string(), each.to_string()], ["sig=", "value[].token"]);
