@@ -15,7 +15,7 @@ use shared::bucket::{Bucket, ClaimCheck};
 use shared::call::Call;
 use shared::duplicates::Table;
 use shared::error::{Fault, Refused};
-use shared::event::Envelope;
+use shared::event::{Envelope, attribute};
 use shared::mac::{Layout, MAX_SIGNATURE_HEADER, MAX_SIGNATURES, Mac, Part, Timestamp, TimestampAt, Unit};
 use shared::provider::{Event, Field, Provider, Setting, Time};
 use shared::queue::{Putting, Queue, Store, Unkept};
@@ -118,6 +118,12 @@ fn a_signed_time_is_told_as_it_was_signed() {
 }
 
 /// What is said of a body that anybody could have changed, and of an id in it.
+/// SQS takes no attribute without a value.
+#[test]
+fn an_attribute_is_never_empty() {
+    assert_eq!([attribute(""), attribute("a")], ["-", "a"]);
+}
+
 #[test]
 fn seconds_may_have_a_fraction_of_digits_and_nothing_else() {
     let row = entry("front").provider;
