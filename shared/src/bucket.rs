@@ -21,7 +21,7 @@ pub const DATA: &str = "data/";
 pub const SPILL: &str = "spill/";
 /// The type of an object of several CloudEvents.
 /// <https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/formats/json-format.md#4-json-batch-format>
-const BATCH: &str = "application/cloudevents-batch+json";
+pub const BATCH: &str = "application/cloudevents-batch+json";
 /// How many objects of one call are under way at once.
 const SIDE_BY_SIDE: usize = 8;
 

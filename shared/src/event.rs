@@ -165,7 +165,7 @@ impl Envelope {
     /// An id outside the signature could be put on another body: there the content counts too.
     pub fn identity(&self) -> String {
         let content = if self.id_source == IdSource::Header { self.call_digest.as_str() } else { "" };
-        [self.source.as_str(), self.id.as_str(), content].join("\n")
+        identity(&self.source, &self.id, content)
     }
 
     /// Message attributes for filtering without parsing, all of type `String`.
@@ -255,6 +255,11 @@ impl Envelope {
         };
         Some(Object { bytes, content_type: BYTES_TYPE.into(), sha256: self.call_digest.clone() })
     }
+}
+
+/// See [`Envelope::identity`], for the attributes `source` and `id`, and `calldigest` where it counts.
+pub fn identity(source: &str, id: &str, content: &str) -> String {
+    [source, id, content].join("\n")
 }
 
 /// See [`Envelope::order`], for the attributes `source` and `partitionkey`.

@@ -208,17 +208,14 @@ impl Queue {
         claims: &[Claim],
         until: Instant,
     ) -> Vec<Result<Cow<'e, Envelope>, Fault>> {
-        let is_too_large =
-            |(event, claim): (&Envelope, &Claim)| *claim == Claim::Ours && !event.fits(self.max_bytes);
-        let (true, Some(claim_check)) = (events.iter().zip(claims).any(is_too_large), &self.claim_check)
-        else {
-            let fits = |event: &'e Envelope| match event.fits(self.max_bytes) {
-                true => Ok(Cow::Borrowed(event)),
-                false => Err(Fault::TooLarge),
-            };
-            return events.iter().map(fits).collect();
+        if let Some(claim_check) = &self.claim_check {
+            return claim_check.carriable(events, claims, self.max_bytes, until).await;
+        }
+        let fits = |event: &'e Envelope| match event.fits(self.max_bytes) {
+            true => Ok(Cow::Borrowed(event)),
+            false => Err(Fault::TooLarge),
         };
-        claim_check.carriable(events, claims, self.max_bytes, until).await
+        events.iter().map(fits).collect()
     }
 }
 

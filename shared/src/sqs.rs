@@ -18,6 +18,7 @@ use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use aws_smithy_runtime_api::client::http::http_client_fn;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -25,9 +26,9 @@ use std::time::Instant;
 
 /// The most messages of a batch.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
-const MAX_ENTRIES: usize = 10;
+pub const MAX_ENTRIES: usize = 10;
 /// The most bytes of a batch, attributes counted.
-const MAX_BATCH: usize = 1_048_576;
+pub const MAX_BATCH: usize = 1_048_576;
 /// How many batches of one call are under way at once.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -179,7 +180,7 @@ impl Sqs {
             .send_message()
             .queue_url(&self.url)
             .message_body(event.text())
-            .set_message_attributes(Some(attributes(event)))
+            .set_message_attributes(Some(attributes(event.attributes())))
             .set_message_group_id(group)
             .set_message_deduplication_id(deduplication)
             .send()
@@ -197,7 +198,7 @@ impl Sqs {
             let entry = SendMessageBatchRequestEntry::builder()
                 .id(place.to_string())
                 .message_body(event.text())
-                .set_message_attributes(Some(attributes(event)))
+                .set_message_attributes(Some(attributes(event.attributes())))
                 .set_message_group_id(group)
                 .set_message_deduplication_id(deduplication)
                 .build()
@@ -328,11 +329,13 @@ fn chunks(events: &[&Envelope], in_order: bool) -> Vec<Range<usize>> {
     chunks
 }
 
-fn attributes(event: &Envelope) -> HashMap<String, MessageAttributeValue> {
+/// Texts by name as message attributes.
+pub fn attributes<'t>(
+    texts: impl IntoIterator<Item = (&'static str, Cow<'t, str>)>,
+) -> HashMap<String, MessageAttributeValue> {
     let value =
         |text: &str| MessageAttributeValue::builder().data_type("String").string_value(text).build().ok();
-    let each = event.attributes().into_iter();
-    each.filter_map(|(name, text)| Some((name.to_owned(), value(&text)?))).collect()
+    texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), value(&text)?))).collect()
 }
 
 /// What an error means. Words of ours: AWS's own repeat the account and the queue.

@@ -13,17 +13,12 @@ use futures_util::future::join_all;
 use serde_json::Value;
 use shared::aws::Aws;
 use shared::queue::DEFAULT_MAX_BYTES;
-use shared::sqs;
+use shared::sqs::{self, MAX_ENTRIES};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How long a message that was read stays hidden from everybody else, unless it is released before.
 pub const HIDDEN: Duration = Duration::from_secs(15 * 60);
-/// The most messages of a batch.
-/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
-pub const MAX_ENTRIES: usize = 10;
-/// The most bytes of a batch, attributes counted.
-pub const MAX_BATCH: usize = 1_048_576;
 /// How long one attempt at a request may take: a megabyte over a slow line, or a poll.
 const ATTEMPT: Duration = Duration::from_secs(30);
 /// How often a request, or an entry of a batch that SQS failed with, is tried.

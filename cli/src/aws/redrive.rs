@@ -3,7 +3,7 @@
 //! Each step is receive, send, delete: a message is deleted only after SQS has confirmed that very message in its new place.
 
 use super::bucket::{Bucket, is_plain};
-use super::queue::{MAX_BATCH, MAX_ENTRIES, Message, Outgoing, Queue, Reader};
+use super::queue::{Message, Outgoing, Queue, Reader};
 use super::{Account, Stop, WINDOW, WINDOW_BYTES, block_on, shown_time};
 use crate::Failed;
 use crate::screen::{self, FAINT, GOOD, STRONG, WARN, beginning, harmless, paint};
@@ -16,10 +16,11 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::value::RawValue;
-use shared::bucket::SPILL;
+use shared::bucket::{BATCH, SPILL};
 use shared::crypto;
 use shared::event;
 use shared::json;
+use shared::sqs::{MAX_BATCH, MAX_ENTRIES, attributes};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{IsTerminal as _, stderr};
@@ -33,8 +34,6 @@ const A_LINE: usize = 100;
 const LONGEST: usize = 48;
 /// The mark of a moved event, as it stands in its text.
 const MARK: &str = r#""replayed":true,"#;
-/// The type of an object of several CloudEvents.
-const BATCH: &str = "application/cloudevents-batch+json";
 
 /// The options of `hookgate redrive`.
 #[derive(Args)]
@@ -144,7 +143,7 @@ impl Facts {
         let content_type = text("datacontenttype").unwrap_or_default();
         Some(Facts {
             received: received.to_millis().ok()?,
-            identity: [source.as_str(), &id, &content].join("\n"),
+            identity: event::identity(&source, &id, &content),
             order: event::order(&source, text("partitionkey").as_deref()),
             is_marked: members.iter().any(|(name, _)| name == "replayed"),
             attributes: [
@@ -161,11 +160,7 @@ impl Facts {
 
     /// The message attributes that its function gives an event.
     fn message_attributes(&self) -> HashMap<String, MessageAttributeValue> {
-        let value = |text: &str| {
-            let text = event::attribute(text);
-            MessageAttributeValue::builder().data_type("String").string_value(text).build().ok()
-        };
-        self.attributes.iter().filter_map(|(name, text)| Some(((*name).to_owned(), value(text)?))).collect()
+        attributes(self.attributes.iter().map(|(name, text)| (*name, event::attribute(text))))
     }
 
     fn passes(&self, options: &Options) -> bool {
