@@ -191,6 +191,7 @@ impl Signature<'_> {
                 unit: Unit::Seconds,
                 tolerance,
             }),
+            ..Mac::HMAC_SHA256
         })
     }
 }
@@ -298,8 +299,8 @@ impl sealed::Sealed for Declared {}
 impl Scheme for Declared {
     fn check(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint, now: i64) -> Result<Proof, Failure> {
         let defences = Defences::of(endpoint).map_err(|flaw| Fault::Settings(flaw.what))?;
-        let mut strongest = None;
-        let mut passed = |proof: Proof| strongest = Some(proof.strongest(strongest));
+        let mut strongest: Option<Proof> = None;
+        let mut passed = |proof: Proof| strongest = Some(proof.strongest(strongest.take()));
         // Cheap ones first.
         if let Some(token) = defences.token() {
             passed(token.check(call, endpoint)?);

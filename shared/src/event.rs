@@ -324,7 +324,7 @@ struct Item<'n, 't> {
     /// What stands around it within the entry: see [`Split::Nested`].
     holder: Option<Holder<'n, 't>>,
     /// The name of the array it stands in.
-    array: Option<&'static str>,
+    array: Option<&'n str>,
     /// The item itself, where it is neither the body nor the entry.
     value: Option<Node<'t>>,
     /// What the consumer gets: the body with this item alone in it.
@@ -340,7 +340,12 @@ struct Holder<'n, 't> {
     within: &'n Node<'t>,
 }
 
-impl<'t> Item<'_, 't> {
+impl<'n, 't> Item<'n, 't> {
+    /// The body as one event.
+    fn whole(body: &'n Node<'t>) -> Item<'n, 't> {
+        Item { body, entry: None, holder: None, array: None, value: None, data: body.raw().into() }
+    }
+
     fn value(&self) -> &Node<'t> {
         self.value.as_ref().or(self.entry).unwrap_or(self.body)
     }
@@ -355,8 +360,9 @@ struct Builder<'b> {
 impl Builder<'_> {
     fn envelopes(&self) -> Vec<Envelope> {
         let content_type = self.verified.call().header("content-type").unwrap_or_default();
-        let digest = crypto::sha256_hex(&[self.verified.body()]);
-        let read = match (self.verified.provider().format)(self.verified.body(), content_type) {
+        let (body, content) = (self.verified.body(), self.verified.content());
+        let digest = crypto::sha256_hex(&[if body.is_empty() { content } else { body }]);
+        let read = match (self.verified.provider().format)(content, content_type) {
             Ok(Content::Bytes) => return vec![self.opaque(None, &digest)],
             Ok(Content::Json(text)) => self.of_json(&text, &digest),
             Err(unreadable) => Err(unreadable),
@@ -371,7 +377,12 @@ impl Builder<'_> {
         let body = Node::new(text);
         let mut seen = HashMap::new();
         let mut envelopes = Vec::new();
+        let mut total = 0_usize;
         let mut add = |item: &Item<'_, '_>| {
+            total += item.data.len() + PER_EVENT;
+            if total > MAX_CUT && !envelopes.is_empty() {
+                return Err(Unreadable("too many events in one call"));
+            }
             envelopes.push(self.of_item(item, call_digest, &mut seen)?);
             Ok(())
         };
@@ -381,20 +392,15 @@ impl Builder<'_> {
                 if self.verified.provider().event_by_settings.is_none() {
                     body.members()?;
                 }
-                let item = Item {
-                    body: &body,
-                    entry: None,
-                    holder: None,
-                    array: None,
-                    value: None,
-                    data: text.into(),
-                };
-                add(&item)?;
+                add(&Item::whole(&body))?;
             }
             Split::Entries { entries, items } => split(&body, entries, items, None, &mut add)?,
             Split::Nested { entries, items, within, arrays } => {
                 split(&body, entries, items, Some((within, arrays)), &mut add)?;
             }
+            Split::Array => split_array(&body, &mut add)?,
+            Split::Elements(pointer) => split_elements(&body, pointer, &mut add)?,
+            Split::Suffixed(ending) => split_suffixed(&body, ending, &mut add)?,
         }
         Ok(envelopes)
     }
@@ -438,7 +444,10 @@ impl Builder<'_> {
         let found = way(self.event.kind, ".").map(|(kind, _)| dotted(&kind)).filter(|kind| !kind.is_empty());
         let (id, id_source) = match way(self.event.id, ":") {
             Some((id, from_header)) => (id, self.id_source(from_header)),
-            None => (self.with_headers(call_digest.to_owned()), IdSource::Digest),
+            None => {
+                let digest = crypto::sha256_hex(&[self.verified.content()]);
+                (self.with_headers(digest), IdSource::Digest)
+            }
         };
         let account = way(self.event.account, ":").map(|(text, _)| text);
         let facts = Facts {
@@ -451,7 +460,7 @@ impl Builder<'_> {
             account,
         };
         let content_type = self.verified.call().header("content-type").filter(|text| is_content_type(text));
-        let data = json::string(&BASE64_STANDARD.encode(self.verified.body()));
+        let data = json::string(&BASE64_STANDARD.encode(self.verified.content()));
         let content_type = content_type.unwrap_or(BYTES_TYPE);
         self.envelope(facts, content_type, DATA_BASE64, &data, call_digest)
     }
@@ -493,6 +502,16 @@ impl Builder<'_> {
                             continue 'ways;
                         }
                     }
+                    Field::When(field, exactly) => {
+                        if self.field(field, item)?.as_deref() != Some(exactly) {
+                            continue 'ways;
+                        }
+                    }
+                    Field::Not(field, exactly) => {
+                        if self.field(field, item)?.is_none_or(|text| text == exactly) {
+                            continue 'ways;
+                        }
+                    }
                     _ => match self.field(field, item)? {
                         Some(text) => texts.push(text),
                         None => continue 'ways,
@@ -500,14 +519,7 @@ impl Builder<'_> {
                 }
             }
             if !texts.is_empty() {
-                let is_header = |field: &Field<'_>| match field {
-                    Field::Header(_) => true,
-                    Field::Maybe(field) | Field::After(field, _) | Field::Where(field, _) => {
-                        matches!(field, Field::Header(_))
-                    }
-                    _ => false,
-                };
-                let from_header = way.iter().any(is_header);
+                let from_header = way.iter().any(Field::is_unsigned_header);
                 return Ok(Some((texts.join(joint), from_header)));
             }
         }
@@ -533,14 +545,16 @@ impl Builder<'_> {
                 at(item.and_then(|item| item.holder).map(|holder| holder.around), pointer)?
             }
             Field::Item(pointer) => at(item.map(Item::value), pointer)?,
-            Field::ArrayName => item.and_then(|item| item.array).map(Cow::Borrowed),
+            Field::ArrayName => item.and_then(|item| item.array).map(|name| Cow::Owned(name.to_owned())),
             Field::NameBeside(others) => beside(item, others)?.map(|(name, _)| name),
             Field::Beside(others, pointer) => match beside(item, others)? {
                 Some((_, value)) => json::at(value, pointer)?.and_then(json::scalar),
                 None => None,
             },
             Field::Word(text) => Some(Cow::Owned(text.to_owned())),
-            Field::Maybe(field) | Field::Where(field, _) => self.field(field, item)?,
+            Field::Maybe(field) | Field::Where(field, _) | Field::When(field, _) | Field::Not(field, _) => {
+                self.field(field, item)?
+            }
             Field::After(field, begins) => {
                 self.field(field, item)?.map(|text| match text.strip_prefix(begins) {
                     Some(rest) => Cow::Owned(rest.to_owned()),
@@ -566,6 +580,12 @@ impl Builder<'_> {
                     let factor = if text.len() > 11 { 1 } else { 1000 };
                     unix(&text, factor).or_else(|| checked_rfc3339(&text))
                 }),
+                Time::Local(field, ahead) => {
+                    self.field(field, Some(item))?.and_then(|text| local(&text, *ahead))
+                }
+                Time::Snowflake(field, epoch) => {
+                    self.field(field, Some(item))?.and_then(|text| snowflake(&text, *epoch))
+                }
             };
             if found.is_some() {
                 return Ok(found);
@@ -632,7 +652,7 @@ impl Builder<'_> {
         }
         let mut text = carriable(text);
         let start = text.len();
-        if !self.verified.body().is_empty() {
+        if !self.verified.content().is_empty() {
             text.push_str(data_name);
             push_carriable(&mut text, data);
         }
@@ -700,14 +720,8 @@ fn split<'t>(
         _ => Vec::new(),
     };
     if list.is_empty() {
-        let data = body.raw().into();
-        return add(&Item { body, entry: None, holder: None, array: None, value: None, data });
+        return add(&Item::whole(body));
     }
-    let mut total = 0_usize;
-    let mut add = |item: &Item<'_, 't>| {
-        total += item.data.len() + PER_EVENT;
-        if total > MAX_CUT { Err(Unreadable("too many events in one call")) } else { add(item) }
-    };
     for entry in list {
         let node = Node::new(entry);
         let members = node.members()?;
@@ -744,6 +758,63 @@ fn split<'t>(
         }
     }
     Ok(())
+}
+
+/// See [`Split::Array`].
+fn split_array<'t>(
+    body: &Node<'t>,
+    add: &mut dyn FnMut(&Item<'_, 't>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    let list = if body.raw().starts_with('[') { json::elements(body.raw())? } else { vec![body.raw()] };
+    if list.is_empty() {
+        return Err(Unreadable("a list without events"));
+    }
+    for element in list {
+        let node = Node::new(element);
+        node.members()?;
+        add(&Item::whole(&node))?;
+    }
+    Ok(())
+}
+
+/// See [`Split::Elements`].
+fn split_elements<'t>(
+    body: &Node<'t>,
+    pointer: &str,
+    add: &mut dyn FnMut(&Item<'_, 't>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    body.members()?;
+    let Some(found) = body.at(pointer)?.filter(|found| found.starts_with(['[', '{'])) else {
+        return add(&Item::whole(body));
+    };
+    let list = if found.starts_with('[') { json::elements(found)? } else { vec![found] };
+    for element in list {
+        let value = Some(Node::new(element));
+        let data = json::with(body.raw(), pointer, Some(element))?.into();
+        add(&Item { value, data, ..Item::whole(body) })?;
+    }
+    Ok(())
+}
+
+/// See [`Split::Suffixed`].
+fn split_suffixed<'t>(
+    body: &Node<'t>,
+    ending: &str,
+    add: &mut dyn FnMut(&Item<'_, 't>) -> Result<(), Unreadable>,
+) -> Result<(), Unreadable> {
+    let whole = body.members()?;
+    let is_list = |(name, list): &&(Cow<'t, str>, Raw<'t>)| name.ends_with(ending) && list.starts_with('[');
+    let names: Vec<&str> = whole.iter().filter(is_list).map(|(name, _)| name.as_ref()).collect();
+    let mut found = false;
+    for name in &names {
+        for element in json::elements(json::member(whole, name)?.unwrap_or("[]"))? {
+            found = true;
+            let value = Some(Node::new(element));
+            let data = with_member(whole, name, &format!("[{element}]"), &names).into();
+            add(&Item { array: Some(name), value, data, ..Item::whole(body) })?;
+        }
+    }
+    if found { Ok(()) } else { add(&Item::whole(body)) }
 }
 
 /// Takes an item that another one holds: what is around it, the name of its array, its text, and the other one with this
@@ -860,6 +931,30 @@ fn rfc3339(millis: i64) -> Option<String> {
         .contains(&millis)
         .then(|| DateTime::from_millis(millis).fmt(Format::DateTime).ok())
         .flatten()
+}
+
+/// RFC 3339 of a time without a zone, in one that is so many minutes ahead of UTC; see [`Time::Local`].
+fn local(text: &str, ahead: i32) -> Option<String> {
+    let text = match text.as_bytes() {
+        [y @ .., m0, m1, d0, d1, h0, h1, i0, i1, s0, s1] if y.len() == 4 && text.is_ascii() => {
+            let year = std::str::from_utf8(y).ok()?;
+            let [m0, m1, d0, d1, h0, h1, i0, i1, s0, s1] =
+                [m0, m1, d0, d1, h0, h1, i0, i1, s0, s1].map(|byte| char::from(*byte));
+            format!("{year}-{m0}{m1}-{d0}{d1}T{h0}{h1}:{i0}{i1}:{s0}{s1}")
+        }
+        _ => text.replacen(' ', "T", 1),
+    };
+    let sign = if ahead < 0 { '-' } else { '+' };
+    let (hours, minutes) = (ahead.abs() / 60, ahead.abs() % 60);
+    let zone = if ahead == 0 { "Z".to_owned() } else { format!("{sign}{hours:02}:{minutes:02}") };
+    checked_rfc3339(&format!("{text}{zone}"))
+}
+
+/// RFC 3339 of the time in a snowflake; see [`Time::Snowflake`].
+fn snowflake(text: &str, epoch: i64) -> Option<String> {
+    let plain = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let id: u64 = plain.then(|| text.parse().ok()).flatten()?;
+    rfc3339(i64::try_from(id >> 22).ok()?.checked_add(epoch)?)
 }
 
 /// A text that is RFC 3339, as it stands.

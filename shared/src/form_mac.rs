@@ -139,8 +139,8 @@ impl Scheme for FormMac {
 }
 
 impl Handshake for FormMac {
-    fn by_get(&self) -> bool {
-        true
+    fn method(&self) -> &'static str {
+        "GET"
     }
 
     fn unsigned(&self, call: &Call<'_>, settings: Option<&Document>) -> Option<Outcome> {

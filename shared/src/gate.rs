@@ -92,7 +92,7 @@ impl Gate {
             Ok(outcome) => outcome,
             Err(Rejected { failure, status }) => Outcome {
                 reply: match (failure, status) {
-                    (Failure::Refused(_), None) => Reply::refused(),
+                    (Failure::Refused(_), None) => Reply::refused(self.provider.refused),
                     (Failure::Refused(_), Some(status)) => Reply::refused_with(status),
                     (Failure::Fault(_), _) => Reply::fault(),
                 },
@@ -107,7 +107,7 @@ impl Gate {
         received: SystemTime,
         until: Instant,
     ) -> Result<Outcome, Rejected> {
-        if call.method != "POST" && !(call.method == "GET" && self.provider.by_get()) {
+        if !self.provider.all_methods().contains(&&*call.method) {
             return Ok(self.wrong_method());
         }
         if call.body().is_some_and(|body| body.len() > MAX_BODY) {
@@ -135,7 +135,7 @@ impl Gate {
             }
             if let (Some(quarantine), Ok(settings), Failure::Refused(Refused::Mismatch(_))) =
                 (&self.quarantine, &settings, rejected.failure)
-                && call.method == "POST"
+                && self.provider.methods.contains(&&*call.method)
                 && let Ok(endpoint) = settings.endpoint(call)
             {
                 quarantine.keep(self.provider, endpoint, call, millis(received), until).await;
@@ -156,7 +156,7 @@ impl Gate {
                 return answer.map(|reply| Judged::Answered(Outcome { reply, why: Why::Handshake }));
             }
         }
-        if call.method != "POST" {
+        if !self.provider.methods.contains(&&*call.method) {
             return Ok(Judged::Answered(self.wrong_method()));
         }
         let settings = settings.as_ref().map_err(|fault| *fault)?;
@@ -185,14 +185,18 @@ impl Gate {
                 return Ok(Outcome { reply, why: Why::Handshake });
             }
         }
+        let answer = match self.provider.reply_by {
+            Some(answer) => answer(verified)?,
+            None => self.provider.reply.into(),
+        };
         let events = event::envelopes(verified, millis(received));
         let receipt = self.queue.send(&events, until).await?;
-        let reply = Reply::queued(&receipt, self.provider.reply);
+        let reply = Reply::queued(&receipt, answer);
         Ok(Outcome { reply, why: Why::Queued(receipt.events()) })
     }
 
     fn wrong_method(&self) -> Outcome {
-        let allow = if self.provider.by_get() { "GET, POST" } else { "POST" };
+        let allow = self.provider.all_methods().join(", ");
         Outcome { reply: Reply::method_not_allowed(allow), why: Why::Method }
     }
 }

@@ -11,7 +11,8 @@ use crate::form;
 use crate::json;
 use crate::provider::Answer;
 use crate::reply::Reply;
-use crate::settings::Document;
+use crate::sample::Draft;
+use crate::settings::{Document, Endpoint};
 use crate::verify::{Verified, sealed::Sealed};
 use std::borrow::Cow;
 
@@ -41,9 +42,9 @@ impl<F: Into<Failure>> From<F> for Rejected {
 
 /// A handshake that a row points at. The set is closed.
 pub trait Handshake: Sealed + Sync {
-    /// Whether it comes by GET.
-    fn by_get(&self) -> bool {
-        false
+    /// The method that it comes by.
+    fn method(&self) -> &'static str {
+        "POST"
     }
 
     /// Answers a call that carries no signature, if it is such a one. The settings may be missing: some providers show
@@ -55,6 +56,11 @@ pub trait Handshake: Sealed + Sync {
     /// Answers a call that passed its check, if it is no event.
     fn signed(&self, _verified: &Verified<'_>) -> Option<Reply> {
         None
+    }
+
+    /// Signs a sample of it that comes by a method that no event comes by.
+    fn sign(&self, _draft: &mut Draft, _endpoint: &Endpoint, _now: i64) -> Result<(), Fault> {
+        Ok(())
     }
 
     /// A sentence for people.
@@ -78,8 +84,8 @@ pub struct VerifyToken {
 impl Sealed for VerifyToken {}
 
 impl Handshake for VerifyToken {
-    fn by_get(&self) -> bool {
-        true
+    fn method(&self) -> &'static str {
+        "GET"
     }
 
     fn unsigned(&self, call: &Call<'_>, settings: Option<&Document>) -> Option<Outcome> {
@@ -186,8 +192,8 @@ pub struct FlagProbe {
 impl Sealed for FlagProbe {}
 
 impl Handshake for FlagProbe {
-    fn by_get(&self) -> bool {
-        true
+    fn method(&self) -> &'static str {
+        "GET"
     }
 
     fn unsigned(&self, call: &Call<'_>, _settings: Option<&Document>) -> Option<Outcome> {
@@ -307,8 +313,8 @@ pub struct SitePage {
 impl Sealed for SitePage {}
 
 impl Handshake for SitePage {
-    fn by_get(&self) -> bool {
-        true
+    fn method(&self) -> &'static str {
+        "GET"
     }
 
     fn unsigned(&self, call: &Call<'_>, settings: Option<&Document>) -> Option<Outcome> {

@@ -135,6 +135,45 @@ pub fn with_each(
     Ok(written(&whole))
 }
 
+/// An object with another value at a JSON pointer through objects, or without what stands there. All other values stay byte
+/// for byte, and so does the order; what is new comes last.
+///
+/// Not readable: no object on the way, a name on the way that stands there twice.
+pub fn with(object: Raw<'_>, pointer: &str, value: Option<Raw<'_>>) -> Result<String, Unreadable> {
+    let path = pointer.strip_prefix('/').ok_or(Unreadable("not an object"))?;
+    let (first, rest) = path.find('/').and_then(|end| path.split_at_checked(end)).unwrap_or((path, ""));
+    let name = unescape(first);
+    let mut members = members(object)?;
+    let old = member(&members, &name)?;
+    let inner = match (rest, old) {
+        ("", _) => None,
+        (_, Some(old)) => Some(with(old, rest, value)?),
+        (_, None) => return Err(Unreadable("a member on the way is missing")),
+    };
+    match (inner.as_deref().or(value), old) {
+        (Some(value), Some(_)) => {
+            for (_, old) in members.iter_mut().filter(|(n, _)| *n == name) {
+                *old = value;
+            }
+        }
+        (Some(value), None) => members.push((name.into(), value)),
+        (None, _) => members.retain(|(n, _)| *n != name),
+    }
+    Ok(written(&members))
+}
+
+/// An object with another text at a JSON pointer: `change` is asked for it with the text that stands there, and its `None`
+/// leaves the member out. See [`with`].
+pub fn with_text(
+    object: Raw<'_>,
+    pointer: &str,
+    change: &dyn Fn(Option<&str>) -> Option<String>,
+) -> Result<String, Unreadable> {
+    let old = at(object, pointer)?.and_then(scalar);
+    let new = change(old.as_deref()).map(|text| string(&text));
+    with(object, pointer, new.as_deref())
+}
+
 /// An object of these members, names written anew and without spaces between.
 fn written(members: &[(Cow<'_, str>, Raw<'_>)]) -> String {
     let members: Vec<String> =
@@ -330,6 +369,23 @@ mod tests {
             assert!(with_each(bad, "v", "s", &|_| None).is_err(), "{bad}");
             assert!(each(bad, "v", "s").is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn one_value_is_changed_and_nothing_else() {
+        let text = r#"{"a" : {"b":"x", "c" : 1.0e3},"d":[ 1 ]}"#;
+        assert_eq!(with(text, "/a/b", Some("[2]")).unwrap(), r#"{"a":{"b":[2],"c":1.0e3},"d":[ 1 ]}"#);
+        assert_eq!(with(text, "/a/b", None).unwrap(), r#"{"a":{"c":1.0e3},"d":[ 1 ]}"#);
+        assert_eq!(
+            with(text, "/e", Some("null")).unwrap(),
+            r#"{"a":{"b":"x", "c" : 1.0e3},"d":[ 1 ],"e":null}"#
+        );
+        let quoted = with_text(text, "/a/b", &|old| Some(format!("{}\"", old.unwrap_or_default()))).unwrap();
+        assert_eq!(quoted, r#"{"a":{"b":"x\"","c":1.0e3},"d":[ 1 ]}"#);
+        for bad in ["", "/x/y", "/d/0", "/a/b/c"] {
+            assert!(with(text, bad, Some("1")).is_err(), "{bad}");
+        }
+        assert!(with(r#"{"a":1,"a":2}"#, "/a", Some("1")).is_err());
     }
 
     #[test]

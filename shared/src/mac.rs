@@ -5,8 +5,9 @@ use crate::crypto::{self, Algorithm, Tag};
 use crate::error::{Failure, Fault, Refused};
 use crate::json;
 use crate::sample::Draft;
-use crate::settings::Endpoint;
-use crate::verify::{Assurance, Description, Evidence, Proof, Scheme, sealed};
+use crate::secret::Secret;
+use crate::settings::{Endpoint, Flaw};
+use crate::verify::{Assurance, Description, Evidence, InBody, Proof, Scheme, sealed};
 use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use base64::Engine as _;
@@ -27,9 +28,13 @@ pub struct Mac<'a> {
     pub algorithm: &'static Algorithm,
     /// The setting with the secret or secrets.
     pub secret: &'static str,
+    /// What of the secret is the key.
+    pub key: Key,
     /// The header with the signature. Where several are named, at least one must be there, and each that is must match.
     pub headers: &'a [&'a str],
-    /// How the signature stands in its header.
+    /// Where the signature stands in a JSON body that has it in place of a header, as a JSON pointer.
+    pub in_body: Option<&'static str>,
+    /// How the signature stands there.
     pub layout: Layout<'a>,
     /// How the tag is spelled.
     pub encoding: Encoding,
@@ -37,6 +42,15 @@ pub struct Mac<'a> {
     pub signed: &'a [Part<'a>],
     /// Where a signed time stands and how far it may be from ours.
     pub timestamp: Option<Timestamp<'a>>,
+}
+
+/// What of a secret is the key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    /// Its bytes as they stand.
+    Text,
+    /// What they are in base64 with padding.
+    Base64,
 }
 
 /// How signatures stand in a header.
@@ -114,6 +128,8 @@ pub enum TimestampAt<'a> {
     Header(&'a str),
     /// A pair of that name in the header of [`Layout::Pairs`].
     Pair(&'a str),
+    /// In a JSON body, by its JSON pointer.
+    Body(&'static str),
 }
 
 impl Mac<'static> {
@@ -121,7 +137,9 @@ impl Mac<'static> {
     pub const HMAC_SHA256: Mac<'static> = Mac {
         algorithm: &crypto::HMAC_SHA256,
         secret: "secret",
+        key: Key::Text,
         headers: &[],
+        in_body: None,
         layout: Layout::Whole,
         encoding: Encoding::Hex,
         signed: &[Part::Body],
@@ -133,7 +151,7 @@ impl Mac<'static> {
 struct Offer<'c> {
     /// One list for each header that is there; each list must hold a match.
     tags: Vec<Vec<Vec<u8>>>,
-    timestamp: Option<&'c str>,
+    timestamp: Option<Cow<'c, str>>,
 }
 
 impl Mac<'_> {
@@ -145,17 +163,17 @@ impl Mac<'_> {
         endpoint: &Endpoint,
         now: i64,
     ) -> Result<Proof, Failure> {
-        let offer = self.offer(call)?;
-        let signed_time = match (self.timestamp, offer.timestamp) {
+        let offer = self.offer(call, body)?;
+        let signed_time = match (self.timestamp, offer.timestamp.as_deref()) {
             (None, _) => None,
             (Some(_), None) => return Err(Refused::Missing("signed time").into()),
             (Some(rule), Some(text)) => Some(fresh(text, rule, now)?),
         };
         let url = self.url(call, endpoint);
-        let parts = self.parts(call, body, endpoint, offer.timestamp, &url)?;
+        let parts = self.parts(call, body, endpoint, offer.timestamp.as_deref(), &url)?;
         let mut matched = vec![false; offer.tags.len()];
-        for secret in endpoint.secrets(self.secret)? {
-            let expected = self.tag(&parts, secret.bytes());
+        for key in self.keys(endpoint)? {
+            let expected = self.tag(&parts, &key);
             for (matched, tags) in matched.iter_mut().zip(&offer.tags) {
                 for tag in tags {
                     *matched |= crypto::same(expected.bytes(), tag);
@@ -176,14 +194,28 @@ impl Mac<'_> {
         }
     }
 
-    /// Reads headers, signatures and time out of the call.
-    fn offer<'c>(&self, call: &'c Call<'_>) -> Result<Offer<'c>, Refused> {
+    /// The keys of the endpoint's secrets, at least one. A secret that is none is left out: the others still serve.
+    fn keys<'e>(&self, endpoint: &'e Endpoint) -> Result<Vec<Cow<'e, [u8]>>, Fault> {
+        let secrets = endpoint.secrets(self.secret)?.iter();
+        let keys: Vec<_> = match self.key {
+            Key::Text => secrets.map(|secret| Cow::Borrowed(secret.bytes())).collect(),
+            Key::Base64 => secrets.filter_map(decoded_key).map(Cow::Owned).collect(),
+        };
+        if keys.is_empty() { Err(Fault::Setting(self.secret)) } else { Ok(keys) }
+    }
+
+    /// Reads signatures and time out of the call.
+    fn offer<'c>(&self, call: &'c Call<'_>, body: &[u8]) -> Result<Offer<'c>, Refused> {
         let mut timestamp = match self.timestamp.map(|rule| rule.at) {
-            Some(TimestampAt::Header(name)) => call.header(name),
+            Some(TimestampAt::Header(name)) => call.header(name).map(Cow::Borrowed),
+            Some(TimestampAt::Body(pointer)) => signed_field(body, pointer).map(Cow::Owned),
             _ => None,
         };
         let mut tags = Vec::with_capacity(1);
-        for value in self.headers.iter().filter_map(|name| call.header(name)) {
+        let in_body = self.in_body.and_then(|pointer| signed_field(body, pointer));
+        let in_headers = self.headers.iter().filter_map(|name| call.header(name));
+        for value in in_headers.map(Cow::Borrowed).chain(in_body.map(Cow::Owned)) {
+            let value = value.as_ref();
             if value.trim().is_empty() {
                 return Err(Refused::Malformed("an empty signature header"));
             }
@@ -203,7 +235,7 @@ impl Mac<'_> {
                         // What is no pair, and what another scheme may add one day, counts for nothing.
                         let Some((name, value)) = pair.split_once('=') else { continue };
                         if matches!(self.timestamp, Some(Timestamp { at: TimestampAt::Pair(at), .. }) if at == name)
-                            && timestamp.replace(value).is_some()
+                            && timestamp.replace(Cow::Owned(value.to_owned())).is_some()
                         {
                             return Err(Refused::Malformed("a second signed time"));
                         }
@@ -227,7 +259,7 @@ impl Mac<'_> {
             });
         }
         if tags.is_empty() {
-            return Err(Refused::Missing("signature header"));
+            return Err(Refused::Missing("signature"));
         }
         Ok(Offer { tags, timestamp })
     }
@@ -277,10 +309,14 @@ impl Mac<'_> {
 
     /// Signs a draft; see [`Scheme::sign`].
     pub fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
-        let secret = endpoint.secrets(self.secret)?.first().ok_or(Fault::Setting(self.secret))?;
+        const BAD: Fault = Fault::Event("the sample lacks a field that is signed");
+        let keys = self.keys(endpoint)?;
+        let key = keys.first().ok_or(Fault::Setting(self.secret))?;
         let timestamp = self.timestamp.map_or(Unit::Seconds, |rule| rule.unit).write(now);
-        if let Some(Timestamp { at: TimestampAt::Header(name), .. }) = self.timestamp {
-            draft.set_header(name, &timestamp);
+        match self.timestamp.map(|rule| rule.at) {
+            Some(TimestampAt::Header(name)) => draft.set_header(name, &timestamp),
+            Some(TimestampAt::Body(pointer)) => draft.set_member(pointer, &timestamp).map_err(|_| BAD)?,
+            Some(TimestampAt::Pair(_)) | None => {}
         }
         let tag = {
             let call = draft.call();
@@ -289,10 +325,10 @@ impl Mac<'_> {
                 self.parts(&call, &draft.body, endpoint, Some(&timestamp), &url).map_err(|failure| {
                     match failure {
                         Failure::Fault(fault) => fault,
-                        Failure::Refused(_) => Fault::Event("the sample lacks a field that is signed"),
+                        Failure::Refused(_) => BAD,
                     }
                 })?;
-            self.encoding.encode(self.tag(&parts, secret.bytes()).bytes())
+            self.encoding.encode(self.tag(&parts, key).bytes())
         };
         let value = match (self.layout, self.timestamp) {
             (Layout::Whole, _) => tag,
@@ -302,6 +338,9 @@ impl Mac<'_> {
             }
             (Layout::Pairs(name), _) => format!("{name}={tag}"),
         };
+        if let Some(pointer) = self.in_body {
+            return draft.set_member(pointer, &value).map_err(|_| BAD);
+        }
         // A sample that belongs to a later family of headers is signed in that family's header.
         let family = |name: &&&str| draft.family.as_deref().is_none_or(|family| name.starts_with(family));
         if let Some(name) = self.headers.iter().find(family).or(self.headers.first()) {
@@ -316,7 +355,7 @@ impl Mac<'_> {
             method: self.algorithm.name.into(),
             headers: self.headers.iter().map(ToString::to_string).collect(),
             parameters: Vec::new(),
-            in_body: None,
+            in_body: self.in_body.map(InBody::Member),
             timestamp_header: match self.timestamp {
                 Some(Timestamp { at: TimestampAt::Header(name), .. }) => Some(name.to_owned()),
                 _ => None,
@@ -324,6 +363,13 @@ impl Mac<'_> {
             tolerance: self.timestamp.map(|rule| rule.tolerance),
             assurance: Some(self.assurance()),
         }
+    }
+
+    /// What is wrong with its keys; see [`Scheme::flaws`].
+    pub fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
+        let secrets = endpoint.secrets(self.secret).unwrap_or_default();
+        let bad = self.key == Key::Base64 && secrets.iter().any(|secret| decoded_key(secret).is_none());
+        if bad { vec![Flaw::fatal(self.secret, "is not base64 with padding")] } else { Vec::new() }
     }
 
     /// What a later check needs; see [`Scheme::evidence`].
@@ -355,6 +401,10 @@ impl Scheme for Mac<'static> {
 
     fn evidence(&self, _endpoint: &Endpoint) -> Option<Evidence> {
         Some(Mac::evidence(self))
+    }
+
+    fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
+        Mac::flaws(self, endpoint)
     }
 }
 
@@ -434,6 +484,11 @@ pub(crate) fn public_url(call: &Call<'_>, endpoint: &Endpoint) -> String {
     }
     let query = if call.query.is_empty() { String::new() } else { format!("?{}", call.query) };
     format!("https://{}{}{query}", call.domain, call.path)
+}
+
+/// The bytes of a secret in base64.
+fn decoded_key(secret: &Secret) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(secret.expose()).ok().filter(|key| !key.is_empty())
 }
 
 /// The text of a JSON value inside a body that has not been checked yet.

@@ -1,11 +1,11 @@
 //! The vocabulary that a provider's row is written in: data only.
 
-use crate::error::Unreadable;
+use crate::error::{Fault, Unreadable};
 use crate::handshake::Handshake;
 use crate::mac::Mac;
 use crate::settings::Endpoint;
-use crate::verify::Scheme;
-use crate::{form, json};
+use crate::verify::{Scheme, Verified};
+use crate::{form, json, xml};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -19,6 +19,8 @@ pub struct Provider {
     pub docs: &'static str,
     /// What the operator has to give.
     pub settings: &'static [Setting],
+    /// By which methods events come.
+    pub methods: &'static [&'static str],
     /// How a call is checked.
     pub scheme: &'static dyn Scheme,
     /// What is answered without an event.
@@ -31,6 +33,10 @@ pub struct Provider {
     pub event_by_settings: Option<EventBySettings>,
     /// The answer to a call whose events are in the queue.
     pub reply: Answer,
+    /// For a row whose answer depends on the call or the settings, in place of `reply`.
+    pub reply_by: Option<ReplyBy>,
+    /// The one answer to whatever does not pass.
+    pub refused: Answer,
     /// How long the provider waits for an answer.
     pub deadline: Duration,
     /// For people.
@@ -40,6 +46,9 @@ pub struct Provider {
 /// See [`Provider::event_by_settings`].
 pub type EventBySettings = fn(&Event<'static>, &Endpoint, &mut dyn FnMut(&Event<'_>));
 
+/// See [`Provider::reply_by`]. It is made before the events are sent, and given only when the queue has confirmed them.
+pub type ReplyBy = fn(&Verified<'_>) -> Result<Response, Fault>;
+
 impl Provider {
     /// What most rows have in common; a row says the rest.
     pub const DEFAULTS: Provider = Provider {
@@ -47,19 +56,26 @@ impl Provider {
         title: "",
         docs: "",
         settings: &[],
+        methods: &["POST"],
         scheme: &Mac::HMAC_SHA256,
         handshakes: &[],
         format: JSON,
         event: Event::of(""),
         event_by_settings: None,
         reply: Answer::EMPTY_200,
+        reply_by: None,
+        refused: Answer::REFUSED,
         deadline: Duration::from_secs(10),
         facts: Facts { retries: "", proof: "", checked: "" },
     };
 
-    /// Whether any of its handshakes comes by GET.
-    pub fn by_get(&self) -> bool {
-        self.handshakes.iter().any(|handshake| handshake.by_get())
+    /// The methods by which events or handshakes come, in the order of the alphabet.
+    pub fn all_methods(&self) -> Vec<&'static str> {
+        let mut methods = self.methods.to_vec();
+        methods.extend(self.handshakes.iter().map(|handshake| handshake.method()));
+        methods.sort_unstable();
+        methods.dedup();
+        methods
     }
 }
 
@@ -150,6 +166,10 @@ pub enum Content<'b> {
 pub const JSON: Format = |body, _| json::body(body).map(Content::Json);
 /// JSON, or a form, or the JSON in a form's field `payload`; which of them shows in the body.
 pub const JSON_OR_FORM: Format = |body, _| form::or_json(body).map(Content::Json);
+/// A form.
+pub const FORM: Format = |body, _| form::body(body).map(Content::Json);
+/// XML. A document type is refused.
+pub const XML: Format = |body, _| xml::body(body).map(Content::Json);
 
 /// Where things stand in an event.
 #[derive(Clone, Copy)]
@@ -216,9 +236,12 @@ impl<'a> Event<'a> {
     pub fn telling_headers(&self) -> Vec<&'a str> {
         let fields = [self.kind, self.subject].into_iter().flatten().copied().flatten();
         let times = self.time.iter().filter_map(|time| match time {
-            Time::Seconds(field) | Time::Millis(field) | Time::Rfc3339(field) | Time::Any(field) => {
-                Some(field)
-            }
+            Time::Seconds(field)
+            | Time::Millis(field)
+            | Time::Rfc3339(field)
+            | Time::Any(field)
+            | Time::Local(field, _)
+            | Time::Snowflake(field, _) => Some(field),
             Time::Signed => None,
         });
         fields.chain(times).filter_map(Field::header).collect()
@@ -226,11 +249,28 @@ impl<'a> Event<'a> {
 }
 
 impl<'a> Field<'a> {
+    /// Whether it stands in a header that no signature covers.
+    pub(crate) fn is_unsigned_header(&self) -> bool {
+        match self {
+            Field::Header(_) => true,
+            Field::Maybe(field)
+            | Field::After(field, _)
+            | Field::Where(field, _)
+            | Field::When(field, _)
+            | Field::Not(field, _) => field.is_unsigned_header(),
+            _ => false,
+        }
+    }
+
     /// The header that it stands in, if it does.
     fn header(&self) -> Option<&'a str> {
         match self {
             Field::Header(name) | Field::SignedHeader(name) => Some(name),
-            Field::Maybe(field) | Field::After(field, _) | Field::Where(field, _) => field.header(),
+            Field::Maybe(field)
+            | Field::After(field, _)
+            | Field::Where(field, _)
+            | Field::When(field, _)
+            | Field::Not(field, _) => field.header(),
             _ => None,
         }
     }
@@ -262,6 +302,14 @@ pub enum Split {
         /// The members of that object that hold items. Where there is none of them, the item around it is one.
         arrays: &'static [&'static str],
     },
+    /// The body is an array, and each of its elements an event of its own.
+    Array,
+    /// What stands at a pointer into the body is an event, or an array of them: elements of one name in mapped XML. Each
+    /// event's data is the body with that one alone in its place; a body that has nothing there is an event itself.
+    Elements(&'static str),
+    /// Each element of every array among the body's members whose name ends so. Each event's data is the body with one of
+    /// those arrays, and one element alone in it; a body without such an array is an event itself.
+    Suffixed(&'static str),
 }
 
 /// Where a text stands. Pointers are JSON pointers (RFC 6901); what they find is a string's text or a number's spelling.
@@ -293,6 +341,10 @@ pub enum Field<'a> {
     After(&'a Field<'a>, &'a str),
     /// Nothing, but the way applies only where a field begins so.
     Where(&'a Field<'a>, &'a str),
+    /// Nothing, but the way applies only where a field is exactly this.
+    When(&'a Field<'a>, &'a str),
+    /// Nothing, but the way applies only where a field is there and is not this.
+    Not(&'a Field<'a>, &'a str),
 }
 
 /// When an event happened.
@@ -306,6 +358,11 @@ pub enum Time<'a> {
     Rfc3339(Field<'a>),
     /// Unix seconds of up to eleven digits, Unix milliseconds of more, or RFC 3339.
     Any(Field<'a>),
+    /// A time without a zone, `YYYY-MM-DD HH:MM:SS` with a space or a `T` and perhaps a fraction, or `YYYYMMDDHHMMSS`, in a
+    /// zone that is so many minutes ahead of UTC.
+    Local(Field<'a>, i32),
+    /// A number whose bits above the lowest 22 are milliseconds after an epoch, which is given in Unix milliseconds.
+    Snowflake(Field<'a>, i64),
     /// The time that was signed.
     Signed,
 }
@@ -315,7 +372,7 @@ pub enum Time<'a> {
 pub struct Answer {
     /// HTTP status.
     pub status: u16,
-    /// The header `content-type`; none for an empty body.
+    /// The header `content-type`; none for an empty body, unless the provider insists.
     pub content_type: Option<&'static str>,
     /// The exact body.
     pub body: &'static str,
@@ -323,5 +380,41 @@ pub struct Answer {
 
 impl Answer {
     /// 200 and nothing more.
-    pub const EMPTY_200: Answer = Answer { status: 200, content_type: None, body: "" };
+    pub const EMPTY_200: Answer = Answer::empty(200);
+    /// 204 and nothing more.
+    pub const EMPTY_204: Answer = Answer::empty(204);
+    /// 401 and nothing more.
+    pub const REFUSED: Answer = Answer::empty(401);
+
+    /// A status and nothing more.
+    pub const fn empty(status: u16) -> Answer {
+        Answer { status, content_type: None, body: "" }
+    }
+
+    /// A fixed text of a type.
+    pub const fn text(status: u16, content_type: &'static str, body: &'static str) -> Answer {
+        Answer { status, content_type: Some(content_type), body }
+    }
+
+    /// Fixed JSON.
+    pub const fn json(status: u16, body: &'static str) -> Answer {
+        Answer::text(status, "application/json", body)
+    }
+}
+
+/// An answer whose body is made for one call; see [`Answer`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// HTTP status.
+    pub status: u16,
+    /// The header `content-type`.
+    pub content_type: Option<&'static str>,
+    /// The exact body.
+    pub body: Cow<'static, str>,
+}
+
+impl From<Answer> for Response {
+    fn from(Answer { status, content_type, body }: Answer) -> Response {
+        Response { status, content_type, body: body.into() }
+    }
 }

@@ -1,6 +1,6 @@
 //! Answers. A success for an event can be made only from the receipt that the queue returned.
 
-use crate::provider::Answer;
+use crate::provider::{Answer, Response};
 use crate::queue::Receipt;
 use std::borrow::Cow;
 
@@ -32,8 +32,8 @@ impl Reply {
     }
 
     /// The events are in the queue.
-    pub(crate) fn queued(_: &Receipt, answer: Answer) -> Reply {
-        Reply::of(answer)
+    pub(crate) fn queued(_: &Receipt, response: Response) -> Reply {
+        Reply::of(response)
     }
 
     /// A documented answer to what is no event.
@@ -51,8 +51,8 @@ impl Reply {
     }
 
     /// The check did not pass. The same bytes for every reason.
-    pub(crate) fn refused() -> Reply {
-        Reply::plain(401, "")
+    pub(crate) fn refused(answer: Answer) -> Reply {
+        Reply::of(answer)
     }
 
     /// The check did not pass, and the provider's documentation demands this status.
@@ -73,13 +73,14 @@ impl Reply {
     }
 
     /// No call comes by this method.
-    pub(crate) fn method_not_allowed(allow: &'static str) -> Reply {
+    pub(crate) fn method_not_allowed(allow: String) -> Reply {
         let mut reply = Reply::plain(405, "");
         reply.headers.push(("allow", allow.into()));
         reply
     }
 
-    fn of(answer: Answer) -> Reply {
+    fn of(answer: impl Into<Response>) -> Reply {
+        let answer = answer.into();
         let mut reply = Reply::plain(answer.status, answer.body);
         reply.headers.extend(answer.content_type.map(|value| ("content-type", value.into())));
         reply

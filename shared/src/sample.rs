@@ -1,13 +1,14 @@
 //! Signed samples: what a provider would send, signed by its own row.
 
 use crate::call::Call;
-use crate::error::Fault;
+use crate::error::{Fault, Unreadable};
+use crate::json;
 use crate::provider::Provider;
 use crate::settings::Endpoint;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A request on its way to being signed.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Draft {
     /// `POST`
     pub method: String,
@@ -21,6 +22,24 @@ pub struct Draft {
     pub body: Vec<u8>,
     /// What the names of its own headers begin with, where a provider has several families.
     pub family: Option<String>,
+    /// Signs with private keys, for rows of whose keys the settings have the public half.
+    pub trial: Option<Trial>,
+}
+
+/// Signs a message with the throw-away private key of a kind. A function never has one, so that nothing that signs is
+/// linked into it.
+#[derive(Clone, Copy)]
+pub struct Trial(pub fn(TrialKey, &[u8]) -> Option<Vec<u8>>);
+
+/// The kinds of throw-away private keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrialKey {
+    /// Ed25519: 64 bytes.
+    Ed25519,
+    /// ECDSA over P-256 with SHA-256: ASN.1 DER.
+    P256,
+    /// RSA of 2048 bits with SHA-256, PKCS #1 v1.5.
+    Rsa,
 }
 
 impl Draft {
@@ -43,6 +62,7 @@ impl Draft {
             headers,
             body: body.strip_suffix('\n').unwrap_or(body).into(),
             family: None,
+            trial: None,
         })
     }
 
@@ -50,6 +70,13 @@ impl Draft {
     pub fn set_header(&mut self, name: &str, value: &str) {
         self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(name));
         self.headers.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Sets a text in a JSON body by its JSON pointer.
+    pub fn set_member(&mut self, pointer: &str, value: &str) -> Result<(), Unreadable> {
+        let changed = json::with_text(&json::body(&self.body)?, pointer, &|_| Some(value.to_owned()))?;
+        self.body = changed.into_bytes();
+        Ok(())
     }
 
     /// Adds a parameter to the query.
@@ -87,12 +114,17 @@ impl Draft {
 pub fn signed(provider: &Provider, file: &str, endpoint: &Endpoint, now: i64) -> Result<Draft, Fault> {
     let mut draft = Draft::parse(file)?;
     draft.fill(provider, endpoint)?;
-    if draft.method == "POST" {
+    if provider.methods.contains(&draft.method.as_str()) {
         let families = provider.scheme.describe(endpoint).headers;
         draft.family = family(&families, &draft).map(str::to_owned);
         match provider.scheme.sign(&mut draft, endpoint, now) {
             Err(Fault::Event(_)) | Ok(()) => {}
             Err(fault) => return Err(fault),
+        }
+    } else {
+        let method = draft.method.clone();
+        for handshake in provider.handshakes.iter().filter(|handshake| handshake.method() == method) {
+            handshake.sign(&mut draft, endpoint, now)?;
         }
     }
     Ok(draft)

@@ -68,9 +68,14 @@ impl<'v> Verified<'v> {
         self.call
     }
 
-    /// The exact bytes that were checked.
+    /// The exact bytes of the body.
     pub fn body(&self) -> &'v [u8] {
         self.body
+    }
+
+    /// What the event is read from: what the check brought to light, else the body.
+    pub fn content(&self) -> &[u8] {
+        self.proof.content.as_deref().unwrap_or(self.body)
     }
 
     /// The settings that it was checked with.
@@ -90,10 +95,11 @@ impl<'v> Verified<'v> {
 }
 
 /// What a scheme found out about a call.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Proof {
     assurance: Assurance,
     signed_time: Option<i64>,
+    content: Option<Vec<u8>>,
 }
 
 /// How a scheme is described to people, and where tests and `send --forge` find its signature.
@@ -120,6 +126,8 @@ pub struct Description {
 pub enum InBody {
     /// A field of a form.
     Field(&'static str),
+    /// A text in a JSON body, by its JSON pointer.
+    Member(&'static str),
     /// A member of every object in an array.
     Each {
         /// The member of the body with the array.
@@ -135,6 +143,9 @@ impl InBody {
     pub fn changed(&self, body: &[u8], change: &Change<'_>) -> Result<Vec<u8>, Unreadable> {
         match *self {
             InBody::Field(name) => form::with_field(body, name, change),
+            InBody::Member(pointer) => {
+                json::with_text(&json::body(body)?, pointer, change).map(String::into_bytes)
+            }
             InBody::Each { entries, member } => {
                 json::with_each(&json::body(body)?, entries, member, change).map(String::into_bytes)
             }
@@ -149,6 +160,7 @@ impl fmt::Display for InBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             InBody::Field(name) => write!(f, "{name}="),
+            InBody::Member(pointer) => f.write_str(pointer),
             InBody::Each { entries, member } => write!(f, "{entries}[].{member}"),
         }
     }
@@ -203,7 +215,14 @@ pub fn verify<'v>(
 impl Proof {
     /// For the schemes of this crate alone.
     pub(crate) fn of(assurance: Assurance, signed_time: Option<i64>) -> Proof {
-        Proof { assurance, signed_time }
+        Proof { assurance, signed_time, content: None }
+    }
+
+    /// The same with what the event is read from in place of the body: the text that was encrypted, the query of a call
+    /// without a body. It was checked as a whole.
+    #[allow(dead_code)]
+    pub(crate) fn showing(self, content: Vec<u8>) -> Proof {
+        Proof { content: Some(content), ..self }
     }
 
     /// Of two checks that a call passed, the stronger.

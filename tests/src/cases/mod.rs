@@ -30,3 +30,4 @@ mod template;
 mod transport;
 mod vectors;
 mod window;
+mod words;

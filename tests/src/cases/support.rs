@@ -8,7 +8,7 @@ use shared::call::Call;
 use shared::error::{Failure, Fault};
 use shared::event::Envelope;
 use shared::gate::{Gate, Outcome, Why};
-use shared::provider::Provider;
+use shared::provider::{self, Provider};
 use shared::queue::{Putting, Queue, Store, Unkept};
 use shared::sample;
 use shared::settings::{Document, Settings};
@@ -96,7 +96,7 @@ impl Bench {
     pub fn call_at(&self, call: &Call<'_>, second: i64) -> Answered {
         let received = UNIX_EPOCH + Duration::from_secs(u64::try_from(second).unwrap());
         let outcome = block_on(self.gate.answer(call, received, Duration::from_secs(10)));
-        Answered::new(outcome, self.memory.take())
+        Answered::new(outcome, self.memory.take(), self.gate.provider().refused)
     }
 }
 
@@ -108,10 +108,12 @@ pub struct Answered {
     pub body: String,
     pub why: Why,
     pub events: Vec<Envelope>,
+    /// What the row answers to whatever does not pass.
+    refused: provider::Answer,
 }
 
 impl Answered {
-    fn new(outcome: Outcome, events: Vec<Envelope>) -> Answered {
+    fn new(outcome: Outcome, events: Vec<Envelope>, refused: provider::Answer) -> Answered {
         let headers = outcome.reply.headers().map(|(n, v)| (n.to_owned(), v.to_owned())).collect();
         Answered {
             status: outcome.reply.status(),
@@ -119,6 +121,7 @@ impl Answered {
             body: outcome.reply.body().to_owned(),
             why: outcome.why,
             events,
+            refused,
         }
     }
 
@@ -140,7 +143,11 @@ impl Answered {
 
     /// Whether it is the uniform refusal and nothing came of it.
     pub fn is_refused(&self) -> bool {
-        let uniform = self.status == 401 && self.headers.is_empty() && self.body.is_empty();
+        let provider::Answer { status, content_type, body } = self.refused;
+        let headers = usize::from(content_type.is_some());
+        let uniform = (self.status, self.body.as_str()) == (status, body)
+            && self.headers.len() == headers
+            && self.header("content-type") == content_type;
         uniform && self.events.is_empty() && matches!(self.why, Why::Failed(Failure::Refused(_)))
     }
 
@@ -180,6 +187,7 @@ pub fn signed_at(provider: &'static Provider, config: &Value, request: Request, 
         headers: request.headers,
         body: request.body,
         family: None,
+        trial: None,
     };
     provider.scheme.sign(&mut draft, endpoint, second).expect("a draft that can be signed");
     let sample::Draft { method, path, query, headers, body, .. } = draft;
