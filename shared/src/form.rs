@@ -16,13 +16,19 @@ pub const MAX_FIELDS: usize = 10_000;
 /// Only `&` separates, `+` is a space, `%ZZ` stays as it stands, and what is not UTF-8 after decoding makes the form
 /// unreadable: the exact bytes are worth more than a guess.
 pub fn body(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
+    let fields = fields(bytes)?.into_iter().map(|(name, value)| (name, json::string(&value)));
+    Ok(Cow::Owned(object(fields)))
+}
+
+/// A JSON object of names and values that are JSON already: a name that comes again has an array in the order given.
+pub(crate) fn object<'t>(fields: impl IntoIterator<Item = (Cow<'t, str>, String)>) -> String {
     let mut order: Vec<(Cow<'_, str>, Vec<String>)> = Vec::new();
     let mut places = HashMap::new();
-    for (name, value) in fields(bytes)? {
+    for (name, value) in fields {
         let place = *places.entry(name.clone()).or_insert(order.len());
         match order.get_mut(place) {
-            Some((_, values)) => values.push(json::string(&value)),
-            None => order.push((name, vec![json::string(&value)])),
+            Some((_, values)) => values.push(value),
+            None => order.push((name, vec![value])),
         }
     }
     let members: Vec<String> = order
@@ -32,7 +38,7 @@ pub fn body(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
             several => format!("{}:[{}]", json::string(&name), several.join(",")),
         })
         .collect();
-    Ok(Cow::Owned(format!("{{{}}}", members.join(","))))
+    format!("{{{}}}", members.join(","))
 }
 
 /// JSON as it is, else a form; where the form has a field `payload` and no other, the JSON in that field.

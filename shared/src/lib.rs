@@ -21,6 +21,7 @@ pub mod handshake;
 pub mod json;
 pub mod log;
 pub mod mac;
+pub mod multipart;
 pub mod provider;
 pub mod quarantine;
 pub mod queue;
