@@ -6,7 +6,7 @@
 use crate::screen::{self, FAINT, STRONG, paint};
 use serde_json::{Map, Value};
 use shared::provider::{Provider, Setting, Shape};
-use shared::settings::{Document, Problem, Weight};
+use shared::settings::{Document, Problem};
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -147,7 +147,7 @@ fn unreadable(path: &Path, error: &io::Error) -> String {
 /// What is wrong with one provider's table, one complaint for each setting.
 fn complaints_of(configured: &Configured) -> Vec<Complaint> {
     let provider = configured.provider;
-    let serious = |problem: &&Problem| problem.flaw.weight != Weight::Advice;
+    let serious = |problem: &&Problem| problem.flaw.weight.is_serious();
     let mut complaints: Vec<Complaint> = Vec::new();
     for problem in configured.document.problems().iter().filter(serious) {
         let place = place(provider, problem);
@@ -176,7 +176,7 @@ fn complaints_of(configured: &Configured) -> Vec<Complaint> {
 
 fn advise(configured: &Configured) {
     for problem in configured.document.problems() {
-        if problem.flaw.weight == Weight::Advice {
+        if !problem.flaw.weight.is_serious() {
             screen::warn(&format!("{} {}", place(configured.provider, problem), problem.flaw.what));
         }
     }
@@ -262,6 +262,7 @@ pub fn example(provider: &Provider) -> String {
 fn assignment(setting: &Setting) -> String {
     let value = match setting.shape {
         Shape::Object => "{ … }".to_owned(),
+        Shape::Word(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
         Shape::Secret | Shape::Text => "\"…\"".to_owned(),
     };
     format!("{} = {value}  {}", setting.name, paint(FAINT, format_args!("# {}", setting.place)))

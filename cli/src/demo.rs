@@ -15,7 +15,7 @@ use registry::{ENTRIES, Entry, Sample};
 use serde_json::{Map, Value};
 use shared::provider::{Provider, Shape};
 use shared::queue::{DEFAULT_MAX_BYTES, Store};
-use shared::settings::{Endpoint, Weight};
+use shared::settings::Endpoint;
 use std::fs::{DirBuilder, File};
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -241,7 +241,7 @@ fn throw_away(provider: &'static Provider) -> Result<Configured, String> {
     }
     let configured = Configured::of(provider, table);
     let mut problems = configured.document.problems().iter();
-    match problems.find(|problem| problem.flaw.weight != Weight::Advice) {
+    match problems.find(|problem| problem.flaw.weight.is_serious()) {
         None => Ok(configured),
         Some(problem) => Err(format!("{}.{} {}", provider.name, problem.flaw.setting, problem.flaw.what)),
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use shared::provider::{Provider, Shape};
 use shared::sample::{self, Draft};
 use shared::settings::{Document, Endpoint};
+use shared::trial;
 use shared::verify::{Assurance, Change, Description};
 use std::collections::BTreeSet;
 
@@ -72,10 +73,8 @@ impl Signer<'_> {
     /// A sample, signed at a time in Unix seconds as its provider signs, or forged.
     pub fn draft(&self, sample: &Sample, forged: Option<Kind>, now: i64) -> Result<Draft, String> {
         let file = self.file(sample);
-        let sign = |endpoint: &Endpoint, now| {
-            sample::signed(self.provider, &file, endpoint, now)
-                .map_err(|fault| format!("{}: {fault}", sample.name))
-        };
+        let fault = |fault| format!("{}: {fault}", sample.name);
+        let sign = |endpoint, now| sample::signed(self.provider, &file, endpoint, now).map_err(fault);
         let Some(kind) = forged else { return sign(self.endpoint, now) };
         kind.makes_sense(self.provider, self.endpoint)?;
         let description = self.provider.scheme.describe(self.endpoint);
@@ -90,7 +89,10 @@ impl Signer<'_> {
         };
         let mut draft = match kind {
             Kind::Stale => sign(self.endpoint, now.saturating_sub(stale()))?,
-            Kind::Secret => sign(&self.with_other_secrets()?, now)?,
+            Kind::Secret => {
+                let other = self.with_other_secrets()?;
+                sample::signed_by_stranger(self.provider, &file, &other, now).map_err(fault)?
+            }
             Kind::Body | Kind::Signature | Kind::Missing => sign(self.endpoint, now)?,
         };
         match kind {
@@ -124,7 +126,7 @@ impl Signer<'_> {
         format!("{request}\n{rest}")
     }
 
-    /// The same endpoint with other secrets and passwords.
+    /// The same endpoint with other secrets and passwords. A public key stays: it is a stranger who signs for it.
     fn with_other_secrets(&self) -> Result<Endpoint, String> {
         let secrets: BTreeSet<&str> = self
             .provider
@@ -152,7 +154,9 @@ fn replace(name: &str, value: &mut Value, secrets: &BTreeSet<&str>) -> Result<()
                 replace(name, value, secrets)?;
             }
         }
-        _ if secrets.contains(name) => *value = Value::String(random()?),
+        _ if secrets.contains(name) && !value.as_str().is_some_and(trial::is_public_half) => {
+            *value = Value::String(random()?)
+        }
         _ => {}
     }
     Ok(())

@@ -112,6 +112,7 @@ impl Facts {
                 let shape = match setting.shape {
                     Shape::Secret => "secret",
                     Shape::Text => "text",
+                    Shape::Word(_) => "word",
                     Shape::Object => "object",
                 };
                 json!({"name": setting.name, "shape": shape, "required": setting.required, "place": setting.place})

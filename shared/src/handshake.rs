@@ -298,6 +298,38 @@ impl Handshake for EmptyBatch {
     }
 }
 
+/// Signed calls that tell nothing, each with an answer of its own.
+pub struct SignedPing(pub &'static [Ping]);
+
+/// See [`SignedPing`].
+pub struct Ping {
+    /// Where in the body its mark stands, as a JSON pointer, and the mark.
+    pub mark: (&'static str, &'static str),
+    /// Members of which every event under the same mark has one.
+    pub without: &'static [&'static str],
+    /// The documented answer.
+    pub answer: Answer,
+}
+
+impl Sealed for SignedPing {}
+
+impl Handshake for SignedPing {
+    fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
+        let body = json::body(verified.body()).ok()?;
+        let members = json::members(&body).ok()?;
+        let is_meant = |ping: &&Ping| {
+            let mark = json::at(&body, ping.mark.0).ok().flatten().and_then(json::scalar);
+            let is_event = members.iter().any(|(name, _)| ping.without.contains(&name.as_ref()));
+            mark.as_deref() == Some(ping.mark.1) && !is_event
+        };
+        self.0.iter().find(is_meant).map(|ping| Reply::handshake(ping.answer))
+    }
+
+    fn describe(&self) -> &'static str {
+        "a signed ping, answered as documented"
+    }
+}
+
 /// A page that proves that the URL's host is ours: a file of a name that holds a token, or the page at the root.
 pub struct SitePage {
     /// The setting with the token.

@@ -30,8 +30,10 @@ pub mod run;
 pub mod sample;
 pub mod secret;
 pub mod settings;
+pub mod signature;
 pub mod sqs;
 pub mod token;
+pub mod trial;
 pub mod verify;
 pub mod xml;
 

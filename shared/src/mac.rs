@@ -2,7 +2,7 @@
 
 use crate::call::Call;
 use crate::crypto::{self, Algorithm, Tag};
-use crate::error::{Failure, Fault, Refused};
+use crate::error::{Failure, Fault, Refused, Unreadable};
 use crate::json;
 use crate::sample::Draft;
 use crate::secret::Secret;
@@ -19,7 +19,7 @@ pub const MAX_SIGNATURE_HEADER: usize = 4096;
 /// The most signatures that one call may offer. Providers send one for each live secret.
 pub const MAX_SIGNATURES: usize = 16;
 /// The widest window for a signed time that is still called fresh, in seconds.
-const FRESH: u64 = 600;
+pub(crate) const FRESH: u64 = 600;
 
 /// A MAC, or a digest with the secret in it, over parts of the call.
 #[derive(Clone, Copy)]
@@ -167,10 +167,9 @@ impl Mac<'_> {
         let signed_time = match (self.timestamp, offer.timestamp.as_deref()) {
             (None, _) => None,
             (Some(_), None) => return Err(Refused::Missing("signed time").into()),
-            (Some(rule), Some(text)) => Some(fresh(text, rule, now)?),
+            (Some(rule), Some(text)) => Some(rule.check(text, now)?),
         };
-        let url = self.url(call, endpoint);
-        let parts = self.parts(call, body, endpoint, offer.timestamp.as_deref(), &url)?;
+        let parts = parts(self.signed, call, body, endpoint, offer.timestamp.as_deref())?;
         let mut matched = vec![false; offer.tags.len()];
         for key in self.keys(endpoint)? {
             let expected = self.tag(&parts, &key);
@@ -206,11 +205,7 @@ impl Mac<'_> {
 
     /// Reads signatures and time out of the call.
     fn offer<'c>(&self, call: &'c Call<'_>, body: &[u8]) -> Result<Offer<'c>, Refused> {
-        let mut timestamp = match self.timestamp.map(|rule| rule.at) {
-            Some(TimestampAt::Header(name)) => call.header(name).map(Cow::Borrowed),
-            Some(TimestampAt::Body(pointer)) => signed_field(body, pointer).map(Cow::Owned),
-            _ => None,
-        };
+        let mut timestamp = self.timestamp.and_then(|rule| rule.offered(call, body));
         let mut tags = Vec::with_capacity(1);
         let in_body = self.in_body.and_then(|pointer| signed_field(body, pointer));
         let in_headers = self.headers.iter().filter_map(|name| call.header(name));
@@ -264,41 +259,6 @@ impl Mac<'_> {
         Ok(Offer { tags, timestamp })
     }
 
-    fn url(&self, call: &Call<'_>, endpoint: &Endpoint) -> String {
-        if !self.signed.iter().any(|part| matches!(part, Part::Url)) {
-            return String::new();
-        }
-        public_url(call, endpoint)
-    }
-
-    fn parts<'p>(
-        &'p self,
-        call: &'p Call<'_>,
-        body: &'p [u8],
-        endpoint: &'p Endpoint,
-        timestamp: Option<&'p str>,
-        url: &'p str,
-    ) -> Result<Vec<Cow<'p, [u8]>>, Failure> {
-        let part = |part: &'p Part<'p>| -> Result<Cow<'p, [u8]>, Failure> {
-            let text = match *part {
-                Part::Body => return Ok(body.into()),
-                // Another one for each secret that is tried: put in by `tag`.
-                Part::Secret => return Ok(Cow::Borrowed(&[])),
-                Part::Timestamp => timestamp.ok_or(Refused::Missing("signed time"))?,
-                Part::Header(name) => call.header(name).ok_or(Refused::Missing("signed header"))?,
-                Part::Url => url,
-                Part::Text(text) => text,
-                Part::Setting(name) => endpoint.text(name).ok_or(Fault::Setting(name))?,
-                Part::Json(pointer) => {
-                    let text = signed_field(body, pointer).ok_or(Refused::Missing("signed field"))?;
-                    return Ok(Cow::Owned(text.into_bytes()));
-                }
-            };
-            Ok(text.as_bytes().into())
-        };
-        self.signed.iter().map(part).collect()
-    }
-
     fn tag(&self, parts: &[Cow<'_, [u8]>], secret: &[u8]) -> Tag {
         let whole = parts.iter().zip(self.signed).map(|(text, part)| match part {
             Part::Secret => secret,
@@ -313,16 +273,13 @@ impl Mac<'_> {
         let keys = self.keys(endpoint)?;
         let key = keys.first().ok_or(Fault::Setting(self.secret))?;
         let timestamp = self.timestamp.map_or(Unit::Seconds, |rule| rule.unit).write(now);
-        match self.timestamp.map(|rule| rule.at) {
-            Some(TimestampAt::Header(name)) => draft.set_header(name, &timestamp),
-            Some(TimestampAt::Body(pointer)) => draft.set_member(pointer, &timestamp).map_err(|_| BAD)?,
-            Some(TimestampAt::Pair(_)) | None => {}
+        if let Some(rule) = self.timestamp {
+            rule.put(draft, &timestamp).map_err(|_| BAD)?;
         }
         let tag = {
             let call = draft.call();
-            let url = self.url(&call, endpoint);
             let parts =
-                self.parts(&call, &draft.body, endpoint, Some(&timestamp), &url).map_err(|failure| {
+                parts(self.signed, &call, &draft.body, endpoint, Some(&timestamp)).map_err(|failure| {
                     match failure {
                         Failure::Fault(fault) => fault,
                         Failure::Refused(_) => BAD,
@@ -498,13 +455,62 @@ fn signed_field(body: &[u8], pointer: &str) -> Option<String> {
     Some(json::scalar(json::at(text.trim_ascii(), pointer).ok()??)?.into_owned())
 }
 
-/// A signed time in Unix seconds, if it is one and near enough to ours.
-fn fresh(text: &str, rule: Timestamp<'_>, now: i64) -> Result<i64, Refused> {
-    let signed = rule.unit.read(text).ok_or(Refused::Malformed("signed time"))?;
-    if signed.abs_diff(now) > rule.tolerance {
-        return Err(Refused::Stale);
+/// What is signed: the bytes of each part.
+pub(crate) fn parts<'p>(
+    signed: &'p [Part<'p>],
+    call: &'p Call<'_>,
+    body: &'p [u8],
+    endpoint: &'p Endpoint,
+    timestamp: Option<&'p str>,
+) -> Result<Vec<Cow<'p, [u8]>>, Failure> {
+    let part = |part: &'p Part<'p>| -> Result<Cow<'p, [u8]>, Failure> {
+        let text = match *part {
+            Part::Body => return Ok(body.into()),
+            // Another one for each secret that is tried: put in by `tag`.
+            Part::Secret => return Ok(Cow::Borrowed(&[])),
+            Part::Timestamp => timestamp.ok_or(Refused::Missing("signed time"))?,
+            Part::Header(name) => call.header(name).ok_or(Refused::Missing("signed header"))?,
+            Part::Url => return Ok(Cow::Owned(public_url(call, endpoint).into_bytes())),
+            Part::Text(text) => text,
+            Part::Setting(name) => endpoint.text(name).ok_or(Fault::Setting(name))?,
+            Part::Json(pointer) => {
+                let text = signed_field(body, pointer).ok_or(Refused::Missing("signed field"))?;
+                return Ok(Cow::Owned(text.into_bytes()));
+            }
+        };
+        Ok(text.as_bytes().into())
+    };
+    signed.iter().map(part).collect()
+}
+
+impl Timestamp<'_> {
+    /// The time as it stands in the call; that of a pair is read with its pair.
+    pub(crate) fn offered<'c>(&self, call: &'c Call<'_>, body: &[u8]) -> Option<Cow<'c, str>> {
+        match self.at {
+            TimestampAt::Header(name) => call.header(name).map(Cow::Borrowed),
+            TimestampAt::Body(pointer) => signed_field(body, pointer).map(Cow::Owned),
+            TimestampAt::Pair(_) => None,
+        }
     }
-    Ok(signed)
+
+    /// Puts a time where it stands; one in a pair is written with its pair.
+    pub(crate) fn put(&self, draft: &mut Draft, text: &str) -> Result<(), Unreadable> {
+        match self.at {
+            TimestampAt::Header(name) => draft.set_header(name, text),
+            TimestampAt::Body(pointer) => draft.set_member(pointer, text)?,
+            TimestampAt::Pair(_) => {}
+        }
+        Ok(())
+    }
+
+    /// A signed time in Unix seconds, if it is one and near enough to ours.
+    pub(crate) fn check(&self, text: &str, now: i64) -> Result<i64, Refused> {
+        let signed = self.unit.read(text).ok_or(Refused::Malformed("signed time"))?;
+        if signed.abs_diff(now) > self.tolerance {
+            return Err(Refused::Stale);
+        }
+        Ok(signed)
+    }
 }
 
 impl Unit {
@@ -525,7 +531,7 @@ impl Unit {
     }
 
     /// A time in Unix seconds, as it would be signed.
-    fn write(self, seconds: i64) -> String {
+    pub(crate) fn write(self, seconds: i64) -> String {
         match self {
             Unit::Seconds => seconds.to_string(),
             Unit::Millis => seconds.saturating_mul(1000).to_string(),
@@ -538,14 +544,18 @@ impl Unit {
 impl Encoding {
     /// The bytes of a tag of that length. One length and one spelling, or it is no tag.
     pub(crate) fn decode(self, text: &str, len: usize) -> Result<Vec<u8>, Refused> {
-        let decoded = match self {
+        self.bytes(text).filter(|bytes| bytes.len() == len).ok_or(Refused::Malformed("signature"))
+    }
+
+    /// The bytes that are spelled so.
+    pub(crate) fn bytes(self, text: &str) -> Option<Vec<u8>> {
+        match self {
             Encoding::Hex if text.bytes().any(|byte| byte.is_ascii_uppercase()) => None,
             Encoding::Hex => hex::decode(text).ok(),
             Encoding::Base64 => BASE64_STANDARD.decode(text).ok(),
             Encoding::Base64Url if text.ends_with('=') => BASE64_URL_SAFE.decode(text).ok(),
             Encoding::Base64Url => BASE64_URL_SAFE_NO_PAD.decode(text).ok(),
-        };
-        decoded.filter(|bytes| bytes.len() == len).ok_or(Refused::Malformed("signature"))
+        }
     }
 
     pub(crate) fn encode(self, bytes: &[u8]) -> String {

@@ -114,6 +114,8 @@ pub enum Shape {
     Secret,
     /// A text or a number.
     Text,
+    /// One of these texts.
+    Word(&'static [&'static str]),
     /// An object.
     Object,
 }
@@ -127,6 +129,11 @@ impl Setting {
     /// A text that the row cannot do without.
     pub const fn text(name: &'static str, place: &'static str) -> Setting {
         Setting { name, shape: Shape::Text, required: true, unless: None, place, example: None }
+    }
+
+    /// One of a few texts, which may be left out.
+    pub const fn word(name: &'static str, words: &'static [&'static str], place: &'static str) -> Setting {
+        Setting { name, shape: Shape::Word(words), required: false, unless: None, place, example: None }
     }
 
     /// An object that may be left out.

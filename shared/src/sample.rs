@@ -5,6 +5,7 @@ use crate::error::{Fault, Unreadable};
 use crate::json;
 use crate::provider::Provider;
 use crate::settings::Endpoint;
+use crate::trial;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// A request on its way to being signed.
@@ -111,8 +112,31 @@ impl Draft {
 
 /// A sample file, signed at a time in Unix seconds with the endpoint's first secret. One that lacks what the signature
 /// needs stays unsigned: a probe, which the provider does not sign either.
+///
+/// Where the settings have a public key, it is that of local trials, whose private half signs; for any other one,
+/// [`Fault::Settings`].
 pub fn signed(provider: &Provider, file: &str, endpoint: &Endpoint, now: i64) -> Result<Draft, Fault> {
-    let mut draft = Draft::parse(file)?;
+    signed_with(Trial(trial::sign), provider, file, endpoint, now)
+}
+
+/// The same, but where the settings have a public key, somebody else's private one signs.
+pub fn signed_by_stranger(
+    provider: &Provider,
+    file: &str,
+    endpoint: &Endpoint,
+    now: i64,
+) -> Result<Draft, Fault> {
+    signed_with(Trial(trial::sign_as_stranger), provider, file, endpoint, now)
+}
+
+fn signed_with(
+    trial: Trial,
+    provider: &Provider,
+    file: &str,
+    endpoint: &Endpoint,
+    now: i64,
+) -> Result<Draft, Fault> {
+    let mut draft = Draft { trial: Some(trial), ..Draft::parse(file)? };
     draft.fill(provider, endpoint)?;
     if provider.methods.contains(&draft.method.as_str()) {
         let families = provider.scheme.describe(endpoint).headers;

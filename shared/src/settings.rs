@@ -107,8 +107,17 @@ pub enum Weight {
     Fatal,
     /// A mistake of whoever wrote it; a running function gets along.
     Mistake,
+    /// Right for a local trial. A function, which strangers reach, refuses it.
+    Local,
     /// It works, and could be better.
     Advice,
+}
+
+impl Weight {
+    /// Whether a person who is there has to mend it.
+    pub fn is_serious(self) -> bool {
+        matches!(self, Weight::Fatal | Weight::Mistake)
+    }
 }
 
 impl Flaw {
@@ -117,8 +126,14 @@ impl Flaw {
         Flaw { setting: setting.into(), what, weight: Weight::Fatal }
     }
 
-    fn mistake(setting: impl Into<Cow<'static, str>>, what: &'static str) -> Flaw {
+    /// A mistake that the endpoint gets along with.
+    pub fn mistake(setting: impl Into<Cow<'static, str>>, what: &'static str) -> Flaw {
         Flaw { setting: setting.into(), what, weight: Weight::Mistake }
+    }
+
+    /// A value that serves for local trials and for nothing else.
+    pub fn local(setting: &'static str, what: &'static str) -> Flaw {
+        Flaw { setting: setting.into(), what, weight: Weight::Local }
     }
 
     fn advice(setting: &'static str, what: &'static str) -> Flaw {
@@ -179,6 +194,25 @@ impl Document {
             }
         }
         read
+    }
+
+    /// The document for a function, which strangers reach: what is right for local trials only, is fatal there.
+    #[must_use]
+    pub fn deployed(mut self) -> Document {
+        for Problem { endpoint: name, flaw } in &mut self.problems {
+            if flaw.weight != Weight::Local {
+                continue;
+            }
+            flaw.weight = Weight::Fatal;
+            let fault = match flaw.setting {
+                Cow::Borrowed(setting) => Fault::Setting(setting),
+                Cow::Owned(_) => Fault::Settings(flaw.what),
+            };
+            for endpoint in self.endpoints.iter_mut().filter(|endpoint| endpoint.name == *name) {
+                endpoint.fault.get_or_insert(fault);
+            }
+        }
+        self
     }
 
     /// The endpoint that a call is for: the only one whatever the path says, or the one that the path ends with.
@@ -276,6 +310,12 @@ impl Endpoint {
                 }
                 Some(_) => flaws.push(Flaw::fatal(name, "is empty")),
                 None => flaws.push(Flaw::fatal(name, "must be a text")),
+            },
+            Shape::Word(words) => match text(value) {
+                Some(text) if words.contains(&text.as_str()) => {
+                    self.texts.insert(name, text);
+                }
+                _ => flaws.push(Flaw::fatal(name, "is none of the words that may stand there")),
             },
             Shape::Object => match value {
                 Value::Object(_) => {
@@ -386,6 +426,7 @@ impl Settings {
     ) -> Settings {
         let kind = match source {
             Source::Inline(text) => Kind::Fixed(Document::read(provider, &text).map(|document| {
+                let document = document.deployed();
                 report(provider, &document);
                 Arc::new(document)
             })),
@@ -451,7 +492,7 @@ impl Settings {
         };
         match text.and_then(|text| Document::read(self.provider, &text)) {
             Ok(document) => {
-                let document = Arc::new(document);
+                let document = Arc::new(document.deployed());
                 let mut state = lock(state);
                 if state.document.as_ref().is_none_or(|before| before.problems != document.problems) {
                     report(self.provider, &document);

@@ -4,21 +4,27 @@
 //! nothing that merely reads like it. That a second signature follows from one of ECDSA without the key (the negative of
 //! `s`) is in its nature, and genuine senders use both.
 
+use crate::sample::TrialKey;
 use ring::agreement::{self, ECDH_P256, EphemeralPrivateKey};
 use ring::rand::SystemRandom;
 use ring::signature::{
     self, ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, ED25519, EcdsaKeyPair, Ed25519KeyPair,
     UnparsedPublicKey, VerificationAlgorithm,
 };
+use std::ops::RangeInclusive;
 
 /// How a signature is checked with a public key. A row points at one; what no row names is not linked.
 pub struct Algorithm {
     /// As documentation writes it: `Ed25519`.
     pub name: &'static str,
+    /// The throw-away key that signs samples.
+    pub trial: TrialKey,
     /// What a SubjectPublicKeyInfo (RFC 5280) in DER has before the key's own bytes, for this kind of key alone.
     spki: &'static [u8],
     /// Length of a key in bytes.
     len: usize,
+    /// Lengths of a signature in bytes.
+    signature: RangeInclusive<usize>,
     /// What is wrong with a key of that length, as far as its bytes show it.
     unsound: fn(&[u8]) -> Option<&'static str>,
     /// The same, with arithmetic that is done only when settings are read: the check of a signature does it too.
@@ -29,9 +35,11 @@ pub struct Algorithm {
 /// Ed25519, RFC 8032. A key is 32 bytes and a signature 64.
 pub static ED25519_SHA512: Algorithm = Algorithm {
     name: "Ed25519",
+    trial: TrialKey::Ed25519,
     // RFC 8410, section 10.1.
     spki: b"\x30\x2a\x30\x05\x06\x03\x2b\x65\x70\x03\x21\x00",
     len: 32,
+    signature: 64..=64,
     unsound: small_order,
     invalid: |_| None,
     verification: &ED25519,
@@ -40,9 +48,12 @@ pub static ED25519_SHA512: Algorithm = Algorithm {
 /// ECDSA with P-256 and SHA-256, FIPS 186-5. A key is an uncompressed point and a signature DER, RFC 3279.
 pub static ECDSA_P256_SHA256: Algorithm = Algorithm {
     name: "ECDSA P-256",
+    trial: TrialKey::P256,
     // RFC 5480, section 2.
     spki: b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00",
     len: 65,
+    // Two numbers of one to 33 bytes.
+    signature: 8..=72,
     unsound: |key| (!key.starts_with(&[4])).then_some("is no uncompressed point"),
     invalid: outside_p256,
     verification: &ECDSA_P256_SHA256_ASN1,
@@ -52,6 +63,13 @@ pub static ECDSA_P256_SHA256: Algorithm = Algorithm {
 pub struct PublicKey {
     algorithm: &'static Algorithm,
     bytes: Vec<u8>,
+}
+
+impl Algorithm {
+    /// Whether so many bytes can be a signature.
+    pub fn fits(&self, signature: &[u8]) -> bool {
+        self.signature.contains(&signature.len())
+    }
 }
 
 impl PublicKey {
@@ -69,6 +87,11 @@ impl PublicKey {
     /// A key of a SubjectPublicKeyInfo in DER, or what is wrong with it.
     pub fn spki(algorithm: &'static Algorithm, der: &[u8]) -> Result<PublicKey, &'static str> {
         PublicKey::raw(algorithm, der.strip_prefix(algorithm.spki).ok_or("is no key of the right kind")?)
+    }
+
+    /// The key's own bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// What is wrong with a sound key, for whoever has the time to look: nothing was ever signed with such a one.

@@ -11,7 +11,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use shared::gate::Why;
 use shared::sample::Draft;
-use shared::settings::{Document, Weight};
+use shared::settings::Document;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -161,7 +161,7 @@ fn samples_are_accepted_by_their_own_row() {
             // The throw-away settings are such as `dev` and `secrets` take.
             let config = throw_away(entry, sample.name);
             let document = Document::read(entry.provider, &config.to_string()).expect("a JSON object");
-            let fatal = document.problems().iter().find(|problem| problem.flaw.weight != Weight::Advice);
+            let fatal = document.problems().iter().find(|problem| problem.flaw.weight.is_serious());
             assert_eq!(fatal, None, "{what}");
         }
     }
@@ -374,7 +374,7 @@ fn the_settings_in_the_guide_to_generic_work() {
     for block in blocks {
         let config: Value = serde_json::from_str(block).expect("JSON");
         let document = Document::read(provider, block).expect("a JSON object");
-        let problem = document.problems().iter().find(|problem| problem.flaw.weight != Weight::Advice);
+        let problem = document.problems().iter().find(|problem| problem.flaw.weight.is_serious());
         assert_eq!(problem, None, "{block}");
         for endpoint in document.endpoints() {
             let path = format!("/{}", endpoint.name().unwrap_or_default());

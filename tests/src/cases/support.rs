@@ -12,6 +12,7 @@ use shared::provider::{self, Provider};
 use shared::queue::{Putting, Queue, Store, Unkept};
 use shared::sample;
 use shared::settings::{Document, Settings};
+use shared::trial;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -187,7 +188,7 @@ pub fn signed_at(provider: &'static Provider, config: &Value, request: Request, 
         headers: request.headers,
         body: request.body,
         family: None,
-        trial: None,
+        trial: Some(sample::Trial(trial::sign)),
     };
     provider.scheme.sign(&mut draft, endpoint, second).expect("a draft that can be signed");
     let sample::Draft { method, path, query, headers, body, .. } = draft;
