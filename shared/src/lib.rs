@@ -7,6 +7,7 @@
 mod attempts;
 pub mod aws;
 pub mod bucket;
+pub mod by_secret;
 pub mod call;
 pub mod crypto;
 pub mod declared;

@@ -186,7 +186,12 @@ impl Mac<'_> {
     }
 
     fn assurance(&self) -> Assurance {
+        let of_the_call = |part: &Part<'_>| {
+            !matches!(part, Part::Timestamp | Part::Text(_) | Part::Setting(_) | Part::Secret)
+        };
         match self.timestamp {
+            // It vouches for a time, and whoever has seen it can put any call beside it.
+            _ if !self.signed.iter().any(of_the_call) => Assurance::Token,
             _ if !self.signed.iter().any(|part| matches!(part, Part::Body)) => Assurance::SignedFields,
             Some(rule) if rule.tolerance <= FRESH => Assurance::SignedFresh,
             _ => Assurance::Signed,
@@ -357,80 +362,12 @@ impl Scheme for Mac<'static> {
     }
 
     fn evidence(&self, _endpoint: &Endpoint) -> Option<Evidence> {
-        Some(Mac::evidence(self))
+        // A signature that serves for any call is a credential while its time is fresh.
+        (self.assurance() > Assurance::Token).then(|| Mac::evidence(self))
     }
 
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
         Mac::flaws(self, endpoint)
-    }
-}
-
-/// Several signatures of one provider, each with a secret of its own. Those count whose secret the endpoint has, and a secret
-/// serves for its own signature only: a call that chooses the weaker one needs that one's secret.
-pub struct BySecret(pub &'static [&'static Mac<'static>]);
-
-impl BySecret {
-    /// Those that the endpoint has a secret for.
-    fn given<'e>(&self, endpoint: &'e Endpoint) -> impl Iterator<Item = &'static Mac<'static>> + use<'e> {
-        self.0.iter().copied().filter(|mac| endpoint.has(mac.secret))
-    }
-
-    /// What is missing where the endpoint has none.
-    fn missing(&self) -> Fault {
-        Fault::Setting(self.0.first().map_or("", |mac| mac.secret))
-    }
-}
-
-impl sealed::Sealed for BySecret {}
-
-impl Scheme for BySecret {
-    fn check(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint, now: i64) -> Result<Proof, Failure> {
-        let mut failed = None;
-        for mac in self.given(endpoint) {
-            match mac.check(call, body, endpoint, now) {
-                Ok(proof) => return Ok(proof),
-                // What was made with another secret says more than what has another form.
-                Err(failure @ (Failure::Refused(Refused::Mismatch(_)) | Failure::Fault(_))) => {
-                    failed = Some(failure);
-                }
-                Err(failure) => failed = failed.or(Some(failure)),
-            }
-        }
-        Err(failed.unwrap_or(self.missing().into()))
-    }
-
-    fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
-        self.given(endpoint).next().ok_or(self.missing())?.sign(draft, endpoint, now)
-    }
-
-    /// That of the one that signs; without settings what is true of each.
-    fn describe(&self, endpoint: &Endpoint) -> Description {
-        if let Some(mac) = self.given(endpoint).next() {
-            return mac.describe();
-        }
-        let mut headers: Vec<String> = self.0.iter().flat_map(|mac| mac.describe().headers).collect();
-        headers.sort();
-        headers.dedup();
-        Description {
-            method: "by settings".into(),
-            headers,
-            parameters: Vec::new(),
-            in_body: None,
-            timestamp_header: None,
-            tolerance: None,
-            assurance: self.0.iter().map(|mac| mac.assurance()).min(),
-        }
-    }
-
-    fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
-        let mut whole = Evidence { headers: Vec::new(), url: false };
-        for Evidence { headers, url } in self.given(endpoint).map(Mac::evidence) {
-            whole.headers.extend(headers);
-            whole.url |= url;
-        }
-        whole.headers.sort();
-        whole.headers.dedup();
-        Some(whole)
     }
 }
 
@@ -517,7 +454,7 @@ impl Unit {
     /// Unix seconds.
     ///
     /// Digits only and no leading zero: a second spelling of a time is a second signature for one call.
-    fn read(self, text: &str) -> Option<i64> {
+    pub(crate) fn read(self, text: &str) -> Option<i64> {
         if self == Unit::Rfc3339 {
             let plain = text.len() <= 40 && text.ends_with('Z') && !text.contains(['t', 'z']);
             return Some(plain.then(|| DateTime::from_str(text, Format::DateTime).ok()).flatten()?.secs());

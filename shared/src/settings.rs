@@ -57,9 +57,9 @@ impl Endpoint {
         }
     }
 
-    /// Whether a secret was given, usable or not.
+    /// Whether a setting was given; a secret also where it is unusable.
     pub fn has(&self, name: &str) -> bool {
-        self.secrets.contains_key(name)
+        self.secrets.contains_key(name) || self.texts.contains_key(name) || self.objects.contains_key(name)
     }
 
     /// A text.

@@ -6,9 +6,10 @@
 //! Replay: an application's time may be 10 minutes away; a rule signs none. The event's id is in the signed body.
 //! Deadline 10 s, as for the challenge.
 
+use shared::by_secret::BySecret;
 use shared::crypto::HMAC_SHA1;
 use shared::handshake::HeaderChallenge;
-use shared::mac::{BySecret, Encoding, Mac, Part, Timestamp, TimestampAt, Unit};
+use shared::mac::{Encoding, Mac, Part, Timestamp, TimestampAt, Unit};
 use shared::provider::Field::Body;
 use shared::provider::{Event, Facts, Provider, Setting, Time};
 use std::time::Duration;
@@ -46,7 +47,7 @@ pub static PROVIDER: Provider = Provider {
             .unless("api_secret"),
         Setting::secret("api_secret", "Settings > Integrations > Webhooks > API secret").optional(),
     ],
-    scheme: &BySecret(&[&APPLICATION, &RULE]),
+    scheme: &BySecret(&[(APPLICATION.secret, &APPLICATION), (RULE.secret, &RULE)]),
     handshakes: &[&HeaderChallenge { mark: ("/type", "sync"), challenge: "x-front-challenge" }],
     event: Event {
         kind: &[&[Body("/type")]],

@@ -1,0 +1,92 @@
+//! Several kinds of webhook of one provider, each checked in a way of its own.
+
+use crate::call::Call;
+use crate::error::{Failure, Fault, Refused};
+use crate::sample::Draft;
+use crate::settings::{Endpoint, Flaw};
+use crate::verify::{Description, Evidence, Proof, Scheme, sealed};
+
+/// Schemes, each beside the setting that turns it on: its secret, as a rule. Those count whose setting the endpoint has, and one
+/// of them has to pass. A secret serves for its own scheme only: a call that chooses the weaker one needs that one's secret.
+pub struct BySecret(pub &'static [(&'static str, &'static dyn Scheme)]);
+
+impl BySecret {
+    /// Those that the endpoint has a secret for.
+    fn given<'e>(&self, endpoint: &'e Endpoint) -> impl Iterator<Item = &'static dyn Scheme> + use<'e> {
+        self.0.iter().filter(|(secret, _)| endpoint.has(secret)).map(|(_, scheme)| *scheme)
+    }
+
+    /// What is missing where the endpoint has none.
+    fn missing(&self) -> Fault {
+        Fault::Setting(self.0.first().map_or("", |(secret, _)| *secret))
+    }
+}
+
+impl sealed::Sealed for BySecret {}
+
+impl Scheme for BySecret {
+    fn check(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint, now: i64) -> Result<Proof, Failure> {
+        let mut failed = None;
+        for scheme in self.given(endpoint) {
+            match scheme.check(call, body, endpoint, now) {
+                Ok(proof) => return Ok(proof),
+                // What was made with another secret says more than what has another form.
+                Err(failure @ (Failure::Refused(Refused::Mismatch(_)) | Failure::Fault(_))) => {
+                    failed = Some(failure);
+                }
+                Err(failure) => failed = failed.or(Some(failure)),
+            }
+        }
+        Err(failed.unwrap_or(self.missing().into()))
+    }
+
+    /// Signs as the one whose header for the time the sample has, else as the first.
+    fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
+        let is_meant = |scheme: &&dyn Scheme| {
+            let header = scheme.describe(endpoint).timestamp_header;
+            header.is_some_and(|name| draft.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(&name)))
+        };
+        let scheme = self.given(endpoint).find(is_meant).or_else(|| self.given(endpoint).next());
+        scheme.ok_or(self.missing())?.sign(draft, endpoint, now)
+    }
+
+    /// That of the first one given; without settings what is true of each.
+    fn describe(&self, endpoint: &Endpoint) -> Description {
+        if let Some(scheme) = self.given(endpoint).next() {
+            return scheme.describe(endpoint);
+        }
+        let all: Vec<Description> = self.0.iter().map(|(_, scheme)| scheme.describe(endpoint)).collect();
+        let names = |of: fn(&Description) -> &Vec<String>| {
+            let mut names: Vec<String> = all.iter().flat_map(of).cloned().collect();
+            names.sort();
+            names.dedup();
+            names
+        };
+        Description {
+            method: "by settings".into(),
+            headers: names(|description| &description.headers),
+            parameters: names(|description| &description.parameters),
+            in_body: None,
+            timestamp_header: None,
+            tolerance: None,
+            assurance: all.iter().map(|description| description.assurance).min().flatten(),
+        }
+    }
+
+    /// That of all that are given, unless one of them has none.
+    fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
+        let mut whole = Evidence { headers: Vec::new(), url: false };
+        for scheme in self.given(endpoint) {
+            let Evidence { headers, url } = scheme.evidence(endpoint)?;
+            whole.headers.extend(headers);
+            whole.url |= url;
+        }
+        whole.headers.sort();
+        whole.headers.dedup();
+        Some(whole)
+    }
+
+    fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
+        self.given(endpoint).flat_map(|scheme| scheme.flaws(endpoint)).collect()
+    }
+}
