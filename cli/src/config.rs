@@ -263,6 +263,7 @@ fn assignment(setting: &Setting) -> String {
     let value = match setting.shape {
         Shape::Object => "{ … }".to_owned(),
         Shape::Word(words) => format!("{:?}", words.first().copied().unwrap_or_default()),
+        Shape::Texts => "[\"…\"]".to_owned(),
         Shape::Secret | Shape::Text => "\"…\"".to_owned(),
     };
     format!("{} = {value}  {}", setting.name, paint(FAINT, format_args!("# {}", setting.place)))

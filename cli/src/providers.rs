@@ -113,6 +113,7 @@ impl Facts {
                     Shape::Secret => "secret",
                     Shape::Text => "text",
                     Shape::Word(_) => "word",
+                    Shape::Texts => "texts",
                     Shape::Object => "object",
                 };
                 json!({"name": setting.name, "shape": shape, "required": setting.required, "place": setting.place})

@@ -22,6 +22,7 @@ pub fn settings(provider: &Provider) -> Map<String, Value> {
     let values = required.map(|setting| {
         let value = match setting.shape {
             Shape::Secret => json!([SECRET, OLD_SECRET]),
+            Shape::Object => setting.example.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
             _ => setting.example.unwrap_or("1").into(),
         };
         (setting.name.to_owned(), value)

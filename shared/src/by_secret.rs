@@ -62,8 +62,14 @@ impl Scheme for BySecret {
             names.dedup();
             names
         };
+        let mut methods: Vec<&str> = Vec::new();
+        for Description { method, .. } in &all {
+            if !methods.contains(&method.as_ref()) {
+                methods.push(method);
+            }
+        }
         Description {
-            method: "by settings".into(),
+            method: methods.join(" or ").into(),
             headers: names(|description| &description.headers),
             parameters: names(|description| &description.parameters),
             in_body: None,

@@ -4,7 +4,7 @@ pub mod signature;
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::Sha1;
-use sha2::{Digest, Sha256, Sha512};
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use subtle::ConstantTimeEq;
 
 /// The longest tag in bytes: SHA-512.
@@ -33,6 +33,8 @@ pub static HMAC_SHA1: Algorithm = Algorithm { name: "HMAC-SHA1", len: 20, comput
 /// HMAC with SHA-1 whose key is the SHA-1 of the secret, 20 bytes.
 pub static HMAC_SHA1_HASHED_KEY: Algorithm =
     Algorithm { name: "HMAC-SHA1", len: 20, compute: hmac_sha1_hashed_key };
+/// HMAC with SHA-384, RFC 2104 and FIPS 180-4.
+pub static HMAC_SHA384: Algorithm = Algorithm { name: "HMAC-SHA384", len: 48, compute: hmac::<Hmac<Sha384>> };
 /// HMAC with SHA-512, RFC 2104 and FIPS 180-4.
 pub static HMAC_SHA512: Algorithm = Algorithm { name: "HMAC-SHA512", len: 64, compute: hmac::<Hmac<Sha512>> };
 /// Plain SHA-256 over a concatenation that holds the key as one of its parts. The key argument is not used.

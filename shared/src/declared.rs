@@ -8,11 +8,9 @@ use crate::mac::{Encoding, Layout, Mac, Part, Timestamp, TimestampAt, Unit, publ
 use crate::provider::{Content, Event, Field, Time};
 use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
-use crate::token::{Place, Token, check_basic};
+use crate::token::{Login, Place, Token};
 use crate::verify::{Description, Evidence, Proof, Scheme, sealed};
 use crate::{form, json, xml};
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
 use serde::Deserialize;
 use std::borrow::Cow;
 
@@ -59,13 +57,6 @@ enum EncodingName {
     Base64Url,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BasicRule<'s> {
-    username: &'s str,
-    password: &'s str,
-}
-
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct EventRule<'s> {
@@ -82,7 +73,7 @@ struct EventRule<'s> {
 struct Defences<'s> {
     signature: Option<Signature<'s>>,
     token: Option<(bool, Cow<'s, str>)>,
-    basic: Option<BasicRule<'s>>,
+    basic: Option<Login<'s>>,
 }
 
 struct Signature<'s> {
@@ -216,22 +207,7 @@ impl<'s> Defences<'s> {
             (true, _) => return Err(Flaw::fatal("token", "needs one of `token_header` and `token_query`")),
             (false, _) => return Err(Flaw::fatal("token", "is missing, and its place is there")),
         };
-        let basic = match endpoint.object("basic_auth") {
-            None => None,
-            Some(rule) => {
-                let rule = BasicRule::deserialize(rule);
-                let rule = rule.map_err(|_| {
-                    Flaw::fatal("basic_auth", "must have the texts `username` and `password`")
-                })?;
-                if rule.username.trim().is_empty() || rule.password.trim().is_empty() {
-                    return Err(Flaw::fatal("basic_auth", "`username` or `password` is empty"));
-                }
-                if rule.username.contains(':') {
-                    return Err(Flaw::fatal("basic_auth", "`username` must have no colon"));
-                }
-                Some(rule)
-            }
-        };
+        let basic = endpoint.object("basic_auth").map(|value| Login::of("basic_auth", value)).transpose()?;
         if signature.is_none() && token.is_none() && basic.is_none() {
             let what = "is missing: one of `secret` with `signature`, `token` and `basic_auth` must be there";
             return Err(Flaw::fatal("secret", what));
@@ -306,7 +282,7 @@ impl Scheme for Declared {
             passed(token.check(call, endpoint)?);
         }
         if let Some(basic) = &defences.basic {
-            passed(check_basic(call, basic.username, basic.password)?);
+            passed(basic.check(call)?);
         }
         if let Some(signature) = &defences.signature {
             if signature.is_ambiguous(call, body, endpoint) {
@@ -322,9 +298,8 @@ impl Scheme for Declared {
         if let Some(token) = defences.token() {
             token.sign(draft, endpoint)?;
         }
-        if let Some(BasicRule { username, password }) = &defences.basic {
-            let pair = BASE64_STANDARD.encode(format!("{username}:{password}"));
-            draft.set_header("authorization", &format!("Basic {pair}"));
+        if let Some(basic) = &defences.basic {
+            basic.sign(draft);
         }
         if let Some(signature) = &defences.signature {
             signature.with(|mac| mac.sign(draft, endpoint, now))?;

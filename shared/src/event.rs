@@ -7,7 +7,6 @@ use crate::crypto;
 use crate::error::Unreadable;
 use crate::json::{self, Node, Raw};
 use crate::log;
-use crate::mac::public_url;
 use crate::provider::{Content, Event, Field, Split, Time, Ways};
 use crate::verify::{Assurance, Verified};
 use aws_smithy_types::DateTime;
@@ -641,10 +640,11 @@ impl Builder<'_> {
         put("partitionkey", facts.partition.as_deref());
         put("headers", self.headers().as_deref());
         if endpoint.raw()
-            && let Some(evidence) = self.verified.provider().scheme.evidence(endpoint)
+            && let scheme = self.verified.provider().scheme
+            && let Some(evidence) = scheme.evidence(endpoint)
         {
             put("rawheaders", self.header_object(&evidence.headers, usize::MAX).as_deref());
-            put("rawurl", evidence.url.then(|| public_url(call, endpoint)).as_deref());
+            put("rawurl", evidence.url.then(|| scheme.url(call, endpoint)).as_deref());
         }
         put("envelopeversion", Some(ENVELOPE_VERSION));
         if let Some(attempt) = attempt.and_then(|digits| digits.parse::<u32>().ok()) {

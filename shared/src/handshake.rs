@@ -1,8 +1,9 @@
 //! What providers ask of an endpoint without telling an event. A handshake never reaches the queue, and an event that
 //! merely looks like one is no handshake.
 //!
-//! Architecture invariant: nothing that a stranger chose is signed here ([`crate::form_mac`] signs what can be no event);
-//! what is echoed is short and marked as text, and of a plain alphabet unless the provider may choose any.
+//! Architecture invariant: nothing that a stranger chose is signed here ([`crate::form_mac`] and [`crate::challenge`] sign
+//! what can be no event); what is echoed is short and marked as text, and of a plain alphabet unless the provider may
+//! choose any.
 
 use crate::call::Call;
 use crate::crypto;
@@ -135,17 +136,10 @@ impl Sealed for SignedChallenge {}
 
 impl Handshake for SignedChallenge {
     fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
-        let body = json::body(verified.body()).ok()?;
+        let body = marked(verified, self.mark, Some(self.members))?;
         let members = json::members(&body).ok()?;
-        if members.iter().any(|(name, _)| !self.members.contains(&name.as_ref())) {
-            return None;
-        }
-        let text = |name| json::member(&members, name).ok().flatten().and_then(json::scalar);
-        let mark = json::at(body.trim_ascii(), self.mark.0).ok().flatten().and_then(json::scalar);
-        if mark.as_deref() != Some(self.mark.1) {
-            return None;
-        }
-        let challenge = text(self.challenge).filter(|text| is_plain(text))?;
+        let challenge = json::member(&members, self.challenge).ok().flatten().and_then(json::scalar);
+        let challenge = challenge.filter(|text| is_plain(text))?;
         Some(Reply::echo("text/plain", challenge.into_owned()))
     }
 
@@ -167,17 +161,118 @@ impl Sealed for HeaderChallenge {}
 
 impl Handshake for HeaderChallenge {
     fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
-        let body = json::body(verified.body()).ok()?;
-        let mark = json::at(body.trim_ascii(), self.mark.0).ok().flatten().and_then(json::scalar);
-        if mark.as_deref() != Some(self.mark.1) {
-            return None;
-        }
+        marked(verified, self.mark, None)?;
         let challenge = verified.call().header(self.challenge).filter(|text| is_plain(text))?;
         Some(Reply::echo("text/plain", challenge.to_owned()))
     }
 
     fn describe(&self) -> &'static str {
         "a signed call with a challenge in a header, echoed"
+    }
+}
+
+/// A signed call that says nothing but that the provider tries whether the URL answers and checks.
+pub struct SignedProbe {
+    /// Where in the body the text stands that tells it from events, as a JSON pointer, and the text.
+    pub mark: (&'static str, &'static str),
+    /// All members that it may have. One with more is an event.
+    pub members: &'static [&'static str],
+}
+
+impl Sealed for SignedProbe {}
+
+impl Handshake for SignedProbe {
+    fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
+        marked(verified, self.mark, Some(self.members))?;
+        Some(Reply::handshake(Answer::EMPTY_200))
+    }
+
+    fn describe(&self) -> &'static str {
+        "a signed probe, answered 200"
+    }
+}
+
+/// HEAD, by which a provider tries whether the URL answers. It says nothing and is told nothing.
+pub struct HeadProbe;
+
+impl Sealed for HeadProbe {}
+
+impl Handshake for HeadProbe {
+    fn method(&self) -> &'static str {
+        "HEAD"
+    }
+
+    fn unsigned(&self, call: &Call<'_>, _settings: Option<&Document>) -> Option<Outcome> {
+        (call.method == "HEAD").then(|| Ok(Reply::handshake(Answer::EMPTY_200)))
+    }
+
+    fn describe(&self) -> &'static str {
+        "an unsigned HEAD, answered 200"
+    }
+}
+
+/// GET of a WebSub hub that was asked to subscribe or unsubscribe this URL, perhaps by a stranger: its challenge is echoed
+/// where that is what the settings want, and nowhere else.
+///
+/// <https://www.w3.org/TR/websub/#hub-verifies-intent>
+pub struct IntentVerification {
+    /// The setting with the topics that are wanted. To unsubscribe from any of them is not.
+    pub topics: &'static str,
+    /// The setting with a token of our own, which the hub must give back where it is set.
+    pub token: &'static str,
+}
+
+impl Sealed for IntentVerification {}
+
+impl Handshake for IntentVerification {
+    fn method(&self) -> &'static str {
+        "GET"
+    }
+
+    fn unsigned(&self, call: &Call<'_>, settings: Option<&Document>) -> Option<Outcome> {
+        // The specification demands 404 for what is not wanted.
+        (call.method == "GET")
+            .then(|| self.answer(call, settings).map_err(|failure| Rejected { failure, status: Some(404) }))
+    }
+
+    fn describe(&self) -> &'static str {
+        "GET of a hub, the challenge is echoed if the topic is wanted"
+    }
+}
+
+impl IntentVerification {
+    fn answer(&self, call: &Call<'_>, settings: Option<&Document>) -> Result<Reply, Failure> {
+        let endpoint = settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?;
+        endpoint.usable()?;
+        let fields = form::fields(call.query.as_bytes()).map_err(|_| Refused::Malformed("query"))?;
+        let parameter = |name| form::only(&fields, name).ok_or(Refused::Missing("parameter of a hub"));
+        let mode = parameter("hub.mode")?;
+        if mode == "denied" {
+            // The hub tells that it sends nothing, which asks for no more than a success.
+            return Ok(Reply::handshake(Answer::EMPTY_200));
+        }
+        if endpoint.has(self.token) {
+            let token = parameter("hub.verify_token")?;
+            let mut matched = false;
+            for secret in endpoint.secrets(self.token)? {
+                matched |= crypto::same_text(secret.bytes(), token.as_bytes());
+            }
+            if !matched {
+                return Err(Refused::Mismatch("verify token").into());
+            }
+        }
+        let topic = parameter("hub.topic")?;
+        let is_wanted = endpoint.texts(self.topics).iter().any(|wanted| wanted == topic);
+        match (mode.as_ref(), is_wanted) {
+            ("subscribe", true) | ("unsubscribe", false) => {}
+            ("subscribe" | "unsubscribe", _) => return Err(Refused::Mismatch("topic").into()),
+            _ => return Err(Refused::Malformed("mode").into()),
+        }
+        let challenge = parameter("hub.challenge")?;
+        if !is_inert(challenge) {
+            return Err(Refused::Malformed("challenge").into());
+        }
+        Ok(Reply::echo("text/plain", challenge.clone().into_owned()))
     }
 }
 
@@ -265,10 +360,7 @@ impl QueryEcho {
         text: Option<&Cow<'_, str>>,
     ) -> Result<Reply, Failure> {
         settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?.usable()?;
-        let is_inert = |text: &&Cow<'_, str>| {
-            !text.is_empty() && text.len() <= MAX_ECHO && !text.chars().any(char::is_control)
-        };
-        let text = text.filter(is_inert).ok_or(Refused::Malformed("text to echo"))?;
+        let text = text.filter(|text| is_inert(text)).ok_or(Refused::Malformed("text to echo"))?;
         Ok(Reply::echo("text/plain; charset=utf-8", text.clone().into_owned()))
     }
 }
@@ -382,6 +474,28 @@ impl SitePage {
     fn token<'t>(&self, file: &'t str) -> Option<&'t str> {
         file.strip_prefix(self.file.0)?.strip_suffix(self.file.1)
     }
+}
+
+/// The body of a signed call in which a text at a JSON pointer says that it is no event, and which has no members but
+/// these.
+pub(crate) fn marked<'v>(
+    verified: &Verified<'v>,
+    mark: (&str, &str),
+    members: Option<&[&str]>,
+) -> Option<Cow<'v, str>> {
+    let body = json::body(verified.body()).ok()?;
+    let found = json::at(body.trim_ascii(), mark.0).ok().flatten().and_then(json::scalar);
+    if found.as_deref() != Some(mark.1) {
+        return None;
+    }
+    let known = |(name, _): &(Cow<'_, str>, _)| members.is_none_or(|known| known.contains(&name.as_ref()));
+    let nothing_else = json::members(&body).ok()?.iter().all(known);
+    nothing_else.then_some(body)
+}
+
+/// Whether a text is of any alphabet and can do no harm as plain text.
+fn is_inert(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_ECHO && !text.chars().any(char::is_control)
 }
 
 /// Whether a text is short and of an alphabet that means nothing to a browser.

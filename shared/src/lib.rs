@@ -9,6 +9,7 @@ pub mod aws;
 pub mod bucket;
 pub mod by_secret;
 pub mod call;
+pub mod challenge;
 pub mod crypto;
 pub mod declared;
 pub mod duplicates;
@@ -35,6 +36,7 @@ pub mod signature;
 pub mod sqs;
 pub mod token;
 pub mod trial;
+pub mod url_form;
 pub mod verify;
 pub mod xml;
 

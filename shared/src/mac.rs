@@ -83,6 +83,8 @@ pub enum Encoding {
 pub enum Part<'a> {
     /// The exact bytes of the body.
     Body,
+    /// The same, of which there must be some: an empty body is refused, however well it is signed.
+    SomeBody,
     /// The signed time as it stands in the call.
     Timestamp,
     /// A header's value.
@@ -192,7 +194,9 @@ impl Mac<'_> {
         match self.timestamp {
             // It vouches for a time, and whoever has seen it can put any call beside it.
             _ if !self.signed.iter().any(of_the_call) => Assurance::Token,
-            _ if !self.signed.iter().any(|part| matches!(part, Part::Body)) => Assurance::SignedFields,
+            _ if !self.signed.iter().any(|part| matches!(part, Part::Body | Part::SomeBody)) => {
+                Assurance::SignedFields
+            }
             Some(rule) if rule.tolerance <= FRESH => Assurance::SignedFresh,
             _ => Assurance::Signed,
         }
@@ -270,6 +274,13 @@ impl Mac<'_> {
             _ => text.as_ref(),
         });
         self.algorithm.compute(secret, &whole.collect::<Vec<_>>())
+    }
+
+    /// The tag over a text alone, with the endpoint's first key and spelled as in a call. For texts that can be no event.
+    pub(crate) fn tag_of(&self, endpoint: &Endpoint, text: &[u8]) -> Result<String, Fault> {
+        let keys = self.keys(endpoint)?;
+        let key = keys.first().ok_or(Fault::Setting(self.secret))?;
+        Ok(self.encoding.encode(self.algorithm.compute(key, &[text]).bytes()))
     }
 
     /// Signs a draft; see [`Scheme::sign`].
@@ -402,7 +413,8 @@ pub(crate) fn parts<'p>(
 ) -> Result<Vec<Cow<'p, [u8]>>, Failure> {
     let part = |part: &'p Part<'p>| -> Result<Cow<'p, [u8]>, Failure> {
         let text = match *part {
-            Part::Body => return Ok(body.into()),
+            Part::SomeBody if body.is_empty() => return Err(Refused::Missing("body").into()),
+            Part::Body | Part::SomeBody => return Ok(body.into()),
             // Another one for each secret that is tried: put in by `tag`.
             Part::Secret => return Ok(Cow::Borrowed(&[])),
             Part::Timestamp => timestamp.ok_or(Refused::Missing("signed time"))?,

@@ -116,6 +116,8 @@ pub enum Shape {
     Text,
     /// One of these texts.
     Word(&'static [&'static str]),
+    /// A text, or a list of them.
+    Texts,
     /// An object.
     Object,
 }
@@ -136,9 +138,19 @@ impl Setting {
         Setting { name, shape: Shape::Word(words), required: false, unless: None, place, example: None }
     }
 
+    /// A list of texts that the row cannot do without.
+    pub const fn texts(name: &'static str, place: &'static str) -> Setting {
+        Setting { name, shape: Shape::Texts, required: true, unless: None, place, example: None }
+    }
+
     /// An object that may be left out.
     pub const fn object(name: &'static str, place: &'static str) -> Setting {
         Setting { name, shape: Shape::Object, required: false, unless: None, place, example: None }
+    }
+
+    /// The same, which the row cannot do without.
+    pub const fn needed(self) -> Setting {
+        Setting { required: true, ..self }
     }
 
     /// The same, to be left out at will.

@@ -102,7 +102,9 @@ impl Draft {
                 continue;
             }
             let secret = || endpoint.secrets(setting.name).ok()?.first().map(|secret| secret.expose());
-            let value = endpoint.text(setting.name).or_else(secret).ok_or(Fault::Setting(setting.name))?;
+            let first = || endpoint.texts(setting.name).first().map(String::as_str);
+            let value = endpoint.text(setting.name).or_else(first).or_else(secret);
+            let value = value.ok_or(Fault::Setting(setting.name))?;
             self.query = self.query.replace(&name, &utf8_percent_encode(value, NON_ALPHANUMERIC).to_string());
             self.path = self.path.replace(&name, value);
         }

@@ -38,6 +38,7 @@ pub struct Endpoint {
     name: Option<String>,
     secrets: BTreeMap<&'static str, Vec<Secret>>,
     texts: BTreeMap<&'static str, String>,
+    lists: BTreeMap<&'static str, Vec<String>>,
     objects: BTreeMap<&'static str, Value>,
     raw: bool,
     fault: Option<Fault>,
@@ -65,6 +66,11 @@ impl Endpoint {
     /// A text.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.texts.get(name).map(String::as_str)
+    }
+
+    /// The texts of a list; none where it was left out.
+    pub fn texts(&self, name: &str) -> &[String] {
+        self.lists.get(name).map_or(&[], Vec::as_slice)
     }
 
     /// An object.
@@ -317,6 +323,21 @@ impl Endpoint {
                 }
                 _ => flaws.push(Flaw::fatal(name, "is none of the words that may stand there")),
             },
+            Shape::Texts => {
+                let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+                let texts: Option<Vec<String>> =
+                    values.iter().map(|value| text(value).filter(|text| !text.trim().is_empty())).collect();
+                match texts {
+                    Some(texts) if !texts.is_empty() => {
+                        if texts.iter().any(|text| text.trim() != text) {
+                            flaws.push(Flaw::mistake(name, "begins or ends with white space"));
+                        }
+                        self.lists.insert(name, texts);
+                    }
+                    Some(_) => flaws.push(Flaw::fatal(name, "is empty")),
+                    None => flaws.push(Flaw::fatal(name, "must be a list of texts, none of them empty")),
+                }
+            }
             Shape::Object => match value {
                 Value::Object(_) => {
                     self.objects.insert(name, value.clone());

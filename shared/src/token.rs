@@ -6,10 +6,12 @@ use crate::error::{Failure, Fault, Refused};
 use crate::form;
 use crate::json::{self, Raw};
 use crate::sample::Draft;
-use crate::settings::Endpoint;
+use crate::settings::{Endpoint, Flaw};
 use crate::verify::{Assurance, Description, Evidence, InBody, Proof, Scheme, sealed};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde::Deserialize;
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// The longest credential that is looked at, in bytes.
@@ -135,17 +137,99 @@ impl Scheme for Token<'static> {
     }
 }
 
-/// User name and password as HTTP Basic (RFC 7617) sends them, checked against one pair.
-pub(crate) fn check_basic(call: &Call<'_>, username: &str, password: &str) -> Result<Proof, Failure> {
-    let value = call.header("authorization").ok_or(Refused::Missing("authorization"))?;
-    // The name of the scheme has no case (RFC 9110); everything after it has.
-    let (scheme, encoded) = value.split_once(' ').ok_or(Refused::Malformed("authorization"))?;
-    if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > MAX_CREDENTIAL {
-        return Err(Refused::Malformed("authorization").into());
+/// User name and password of HTTP Basic (RFC 7617), which say nothing about the body.
+#[derive(Clone, Copy)]
+pub struct Basic {
+    /// The setting with an object of `username`, or `user`, and `password`.
+    pub setting: &'static str,
+}
+
+/// One pair of user name and password, as it stands in a setting.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Login<'s> {
+    #[serde(alias = "user")]
+    username: &'s str,
+    password: &'s str,
+}
+
+impl<'s> Login<'s> {
+    /// Reads a setting. `Err` says what is wrong with it.
+    pub(crate) fn of(setting: &'static str, value: &'s Value) -> Result<Login<'s>, Flaw> {
+        let login = Login::deserialize(value);
+        let login =
+            login.map_err(|_| Flaw::fatal(setting, "must have the texts `username` and `password`"))?;
+        if login.username.trim().is_empty() || login.password.trim().is_empty() {
+            return Err(Flaw::fatal(setting, "`username` or `password` is empty"));
+        }
+        if login.username.contains(':') {
+            return Err(Flaw::fatal(setting, "`username` must have no colon"));
+        }
+        Ok(login)
     }
-    let offered = BASE64_STANDARD.decode(encoded).map_err(|_| Refused::Malformed("authorization"))?;
-    if !crypto::same_text(format!("{username}:{password}").as_bytes(), &offered) {
-        return Err(Refused::Mismatch("user name or password").into());
+
+    /// Checks a call.
+    pub(crate) fn check(&self, call: &Call<'_>) -> Result<Proof, Failure> {
+        let value = call.header("authorization").ok_or(Refused::Missing("authorization"))?;
+        // The name of the scheme has no case (RFC 9110); everything after it has.
+        let (scheme, encoded) = value.split_once(' ').ok_or(Refused::Malformed("authorization"))?;
+        if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > MAX_CREDENTIAL {
+            return Err(Refused::Malformed("authorization").into());
+        }
+        let offered = BASE64_STANDARD.decode(encoded).map_err(|_| Refused::Malformed("authorization"))?;
+        if !crypto::same_text(self.pair().as_bytes(), &offered) {
+            return Err(Refused::Mismatch("user name or password").into());
+        }
+        Ok(Proof::of(Assurance::Basic, None))
     }
-    Ok(Proof::of(Assurance::Basic, None))
+
+    /// Puts it into a draft.
+    pub(crate) fn sign(&self, draft: &mut Draft) {
+        draft.set_header("authorization", &format!("Basic {}", BASE64_STANDARD.encode(self.pair())));
+    }
+
+    fn pair(&self) -> String {
+        format!("{}:{}", self.username, self.password)
+    }
+}
+
+impl Basic {
+    fn login<'e>(&self, endpoint: &'e Endpoint) -> Result<Login<'e>, Fault> {
+        let value = endpoint.object(self.setting).ok_or(Fault::Setting(self.setting))?;
+        Login::of(self.setting, value).map_err(|_| Fault::Setting(self.setting))
+    }
+}
+
+impl sealed::Sealed for Basic {}
+
+impl Scheme for Basic {
+    fn check(&self, call: &Call<'_>, _body: &[u8], endpoint: &Endpoint, _now: i64) -> Result<Proof, Failure> {
+        self.login(endpoint)?.check(call)
+    }
+
+    fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, _now: i64) -> Result<(), Fault> {
+        self.login(endpoint)?.sign(draft);
+        Ok(())
+    }
+
+    fn describe(&self, _endpoint: &Endpoint) -> Description {
+        Description {
+            method: "HTTP Basic".into(),
+            headers: vec!["authorization".to_owned()],
+            parameters: Vec::new(),
+            in_body: None,
+            timestamp_header: None,
+            tolerance: None,
+            assurance: Some(Assurance::Basic),
+        }
+    }
+
+    fn evidence(&self, _endpoint: &Endpoint) -> Option<Evidence> {
+        None
+    }
+
+    fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
+        let login = endpoint.object(self.setting).map(|value| Login::of(self.setting, value));
+        login.and_then(Result::err).into_iter().collect()
+    }
 }

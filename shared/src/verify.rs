@@ -7,6 +7,7 @@
 
 use crate::call::Call;
 use crate::error::{Failure, Fault, Refused, Unreadable};
+use crate::mac::public_url;
 use crate::provider::Provider;
 use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
@@ -189,6 +190,11 @@ pub trait Scheme: sealed::Sealed + Sync {
     /// What has to be kept of a call so that it can be checked again; `None` where that would be a credential.
     fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence>;
 
+    /// The public URL of a call, as it is signed.
+    fn url(&self, call: &Call<'_>, endpoint: &Endpoint) -> String {
+        public_url(call, endpoint)
+    }
+
     /// What is wrong with an endpoint's settings beyond what the row's list of settings says.
     fn flaws(&self, _endpoint: &Endpoint) -> Vec<Flaw> {
         Vec::new()
@@ -220,7 +226,6 @@ impl Proof {
 
     /// The same with what the event is read from in place of the body: the text that was encrypted, the query of a call
     /// without a body. It was checked as a whole.
-    #[allow(dead_code)]
     pub(crate) fn showing(self, content: Vec<u8>) -> Proof {
         Proof { content: Some(content), ..self }
     }

@@ -52,8 +52,11 @@ pub fn throw_away(entry: &Entry, sample: &str) -> Value {
                 let text = setting
                     .example
                     .map_or_else(|| format!("throw-away {} of {name}", setting.name), Into::into);
-                assert_ne!(setting.shape, Shape::Object, "{name}: {}", setting.name);
-                settings.insert(setting.name.to_owned(), text.into());
+                let value = match setting.shape {
+                    Shape::Object => serde_json::from_str(&text).expect("an example that is an object"),
+                    _ => text.into(),
+                };
+                settings.insert(setting.name.to_owned(), value);
             }
             settings.into()
         }

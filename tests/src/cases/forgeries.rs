@@ -15,6 +15,13 @@ use std::cell::{Cell, RefCell};
 /// The least number of forgeries that each signed vector gives.
 const AT_LEAST: usize = 25;
 
+/// Throw-away secrets of other accounts. They are base64, which some keys have to be.
+const OTHER_SECRETS: [&str; 3] = [
+    "YSB0aHJvdy1hd2F5IHNlY3JldCBvZiBhbm90aGVyIG9uZQ==",
+    "YSB0aHJvdy1hd2F5IHNlY3JldCwgb2xk",
+    "YSB0aHJvdy1hd2F5IHNlY3JldCwgbmV3",
+];
+
 /// One changed request, or the same under other settings or at another time.
 struct Forgery {
     what: String,
@@ -313,10 +320,10 @@ fn of_secrets(
             continue;
         }
         let mut other = config.clone();
-        other[setting.name] = "a throw-away secret of another account".into();
+        other[setting.name] = OTHER_SECRETS[0].into();
         add("another secret", other);
         let mut others = config.clone();
-        others[setting.name] = serde_json::json!(["a throw-away secret, old", "a throw-away secret, new"]);
+        others[setting.name] = OTHER_SECRETS[1..].into();
         add("other secrets", others);
     }
 }
