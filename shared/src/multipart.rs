@@ -74,10 +74,10 @@ fn value(part: &Part<'_>) -> String {
 /// the last one; no last one; a part without a name, with a name that is not UTF-8, with a header that comes twice or is
 /// none, or in a transfer encoding; more than [`MAX_PARTS`] parts or [`MAX_HEADERS`] bytes of headers in one.
 pub fn parts(bytes: &[u8]) -> Result<Vec<Part<'_>>, Unreadable> {
-    let (boundary, mut rest, line_end) = first_line(bytes)?;
+    let Delimiter { line, line_end, mut rest } = first_line(bytes)?;
     let mut parts = Vec::new();
     loop {
-        let (content, after, is_last) = up_to_delimiter(rest, boundary, line_end)?;
+        let (content, after, is_last) = up_to_delimiter(rest, line, line_end)?;
         if parts.len() == MAX_PARTS {
             return Err(Unreadable("a form of too many parts"));
         }
@@ -90,8 +90,17 @@ pub fn parts(bytes: &[u8]) -> Result<Vec<Part<'_>>, Unreadable> {
     }
 }
 
-/// The boundary with its hyphens, what follows its line, and how lines end.
-fn first_line(bytes: &[u8]) -> Result<(&[u8], &[u8], &'static [u8]), Unreadable> {
+/// The first line of a form.
+struct Delimiter<'b> {
+    /// The boundary with its hyphens.
+    line: &'b [u8],
+    /// How it ends.
+    line_end: &'static [u8],
+    /// What follows it.
+    rest: &'b [u8],
+}
+
+fn first_line(bytes: &[u8]) -> Result<Delimiter<'_>, Unreadable> {
     // No boundary is longer, so nothing further is looked at.
     let start = bytes.get(..bytes.len().min(MAX_BOUNDARY + "--\r\n".len())).unwrap_or_default();
     let end = start.iter().position(|byte| *byte == b'\n').ok_or(BAD)?;
@@ -106,7 +115,7 @@ fn first_line(bytes: &[u8]) -> Result<(&[u8], &[u8], &'static [u8]), Unreadable>
     if !fits || !boundary.iter().all(is_legal) || boundary.ends_with(b" ") {
         return Err(BAD);
     }
-    Ok((line, rest, line_end))
+    Ok(Delimiter { line, line_end, rest })
 }
 
 /// What stands before the next line that is the boundary alone, what stands after that line, and whether it was the last.
