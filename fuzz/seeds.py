@@ -24,6 +24,8 @@ def body(data: bytes) -> None:
     seed("json", b"/data/object/id\n" + data)
     if data.lstrip().startswith(b"<"):
         seed("xml", b"\0" + data)
+    if data.startswith(b"--"):
+        seed("multipart", b"\0" + data)
 
 
 def event(method: str, path: str, query: str, headers: list[tuple[str, str]], data: bytes) -> None:
@@ -75,6 +77,15 @@ envelope(
 # What looks like wrapped JSON and is not.
 for form in [b"payload=%7B%7D&payload=%7B%7D", b"payload=%7B%7D&payloads=1", b"payload=x", b"payloads=1", b"%70ayload=1"]:
     body(form)
+# Parts that are odd, and pieces that a form is built of.
+for part in [
+    b'; name="a"; filename*=UTF-8\'\'%C3%A1\r\n\r\n1',
+    b'; name="a\\"\\\\"\r\nContent-Transfer-Encoding: binary\r\n\r\n\xff',
+    b"; name=a\r\n\r\n--b-\r\n--b--x",
+]:
+    seed("multipart", b"\0--b\r\nContent-Disposition: form-data" + part + b"\r\n--b--\r\n")
+for pieces in [b"\x01abc\x01\x02f\x01hello", bytes(range(64))]:
+    seed("multipart", b"\x05" + pieces)
 # Pointers into arrays.
 seed("json", b'/1/b~1c\n[0,{"b/c":1e3,"~":"\\u00e9"},[1,[2]]]')
 

@@ -106,7 +106,10 @@ fn parse(path: &Path) -> Result<Reading, String> {
             continue;
         };
         match json(value) {
-            Value::Object(table) => reading.configured.push(Configured::of(entry.provider, table)),
+            Value::Object(table) => {
+                let table = if table.is_empty() { for_trials(entry.provider).unwrap_or_default() } else { table };
+                reading.configured.push(Configured::of(entry.provider, table));
+            }
             _ => reading.complaints.push(Complaint {
                 place: name,
                 what: "must be a table".to_owned(),
@@ -116,6 +119,21 @@ fn parse(path: &Path) -> Result<Reading, String> {
         }
     }
     Ok(reading)
+}
+
+/// What an empty table stands for: the examples of all that the provider needs, where it has one of each. So a provider
+/// can be tried whose secret nobody but itself has.
+fn for_trials(provider: &Provider) -> Option<Map<String, Value>> {
+    let needed = || provider.settings.iter().filter(|setting| setting.required);
+    let example = |setting: &Setting| {
+        let value = match setting.shape {
+            Shape::Object => serde_json::from_str(setting.example?).ok()?,
+            _ => setting.example?.into(),
+        };
+        Some((setting.name.to_owned(), value))
+    };
+    needed().next()?;
+    needed().map(example).collect()
 }
 
 /// A TOML value as JSON. What JSON has no word for, a date or a number that is none, becomes null inside a list, which no
@@ -254,6 +272,10 @@ pub fn example(provider: &Provider) -> String {
     }
     for setting in required() {
         let _ = writeln!(text, "  {}", assignment(setting));
+    }
+    if for_trials(provider).is_some() {
+        let hint = "# left empty, the table serves for local trials: samples are signed with a throw-away key";
+        let _ = writeln!(text, "  {}", paint(FAINT, hint));
     }
     text
 }

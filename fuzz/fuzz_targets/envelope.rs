@@ -14,8 +14,9 @@ use serde_json::Value;
 use shared::event::{Envelope, Object, envelopes};
 use shared::json::MAX_DEPTH;
 use shared::provider::{Provider, Split};
-use shared::sample::Draft;
+use shared::sample::{Draft, Trial};
 use shared::settings::{Document, Endpoint, RAW};
+use shared::trial;
 use shared::verify::{InBody, verify};
 use std::collections::HashSet;
 
@@ -101,7 +102,7 @@ fn draft(provider: &Provider, endpoint: &Endpoint, headers: Vec<(String, String)
         headers: headers.into_iter().filter(|(name, _)| !own(name)).collect(),
         body: body.to_owned(),
         family: None,
-        trial: None,
+        trial: Some(Trial(trial::sign)),
     };
     if provider.event_by_settings.is_some() {
         draft.set_header("x-sig-id", "id");
@@ -168,7 +169,9 @@ fn check(provider: &Provider, endpoint: &Endpoint, draft: &Draft, event: &Envelo
     assert_eq!(attribute("provider"), Some(provider.name));
     assert_eq!(attribute("calldigest"), Some(&*signed::sha256(&[&draft.body])));
     assert!(
-        !event.id().is_empty() && event.source().starts_with("/hookgate/") && event.order().starts_with(event.source())
+        !event.id().is_empty()
+            && event.source().starts_with("/hookgate/")
+            && event.order().starts_with(event.source())
     );
     for (name, value) in envelope.members().iter().filter(|(name, _)| name.text != "data") {
         let legal =

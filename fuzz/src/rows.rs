@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 use shared::provider::{Provider, Shape};
 use shared::settings::Document;
+use shared::trial;
 
 /// The first live secret of every row. It signs.
 pub const SECRET: &str = "throw-away-fuzz-secret-one";
@@ -21,6 +22,8 @@ pub fn settings(provider: &Provider) -> Map<String, Value> {
     let required = provider.settings.iter().filter(|setting| setting.required);
     let values = required.map(|setting| {
         let value = match setting.shape {
+            // Not any text is a public key.
+            Shape::Secret if setting.example.is_some_and(trial::is_public_half) => setting.example.into(),
             Shape::Secret => json!([SECRET, OLD_SECRET]),
             Shape::Object => setting.example.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
             _ => setting.example.unwrap_or("1").into(),

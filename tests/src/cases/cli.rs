@@ -3,6 +3,7 @@
 use crate::http::{Answer, Reply, Server};
 use crate::lambda::{self, ACCESS_KEY_ID, SECRET_ACCESS_KEY};
 use crate::sqs::Sqs;
+use crate::vector;
 use hmac::{Hmac, KeyInit, Mac};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -451,6 +452,33 @@ fn what_is_sent_is_answered_as_it_deserves() {
     assert!(refused.contains("401"), "{refused}");
     let (_, said) = dev.end(Signal::KILL);
     assert!(!said.contains(CANARY), "{said}");
+}
+
+/// Where the provider alone has the private key, an empty table stands for the throw-away one of local trials, and a real
+/// public key says why its samples cannot be signed.
+#[test]
+fn an_empty_table_serves_for_local_trials() {
+    let folder = Folder::new();
+    let dev = Dev::start(&folder, "[discord]\n[sendgrid]\n", &[]);
+    for provider in ["discord", "sendgrid"] {
+        let to = dev.url(&format!("/{provider}"));
+        for sample in registry::find(provider).expect("a provider").samples {
+            let ran = run(&folder, &["send", provider, sample.name, "--to", &to]);
+            assert!(ran.status.success() && ran.text.contains("✓ 20"), "{}: {}", sample.name, ran.text);
+        }
+        for kind in ["body", "signature", "secret", "missing", "stale"] {
+            let ran = run(&folder, &["send", provider, "--to", &to, "--forge", kind]);
+            assert!(ran.status.success() && ran.text.contains("✓ 401"), "{provider} {kind}: {}", ran.text);
+        }
+        let own = vector::of(provider)[0].config()["public_key"].clone();
+        let config = folder.write("own.toml", &format!("[{provider}]\npublic_key = {own}\n"));
+        let ran = run(&folder, &["send", provider, "--to", &to, "--config", config.to_str().unwrap()]);
+        assert!(!ran.status.success() && ran.text.contains("the provider alone can sign"), "{}", ran.text);
+    }
+    // A secret of the operator's own has no such stand-in.
+    folder.write("hookgate.toml", "[stripe]\n");
+    let ran = run(&folder, &["send", "stripe", "--to", &dev.url("/stripe")]);
+    assert!(!ran.status.success() && ran.text.contains("stripe.secret"), "{}", ran.text);
 }
 
 #[test]

@@ -9,6 +9,7 @@ use sha2::Sha256;
 use shared::gate::Why;
 use shared::provider::Provider;
 use shared::settings::Document;
+use shared::trial;
 use shared::verify::{Description, InBody};
 use std::cell::{Cell, RefCell};
 
@@ -319,11 +320,13 @@ fn of_secrets(
         if config.get(setting.name).is_none() || setting.name == "verify_token" {
             continue;
         }
+        // Where not any text is a key, another key is the one of local trials.
+        let public_key = setting.example.filter(|example| trial::is_public_half(example));
         let mut other = config.clone();
-        other[setting.name] = OTHER_SECRETS[0].into();
+        other[setting.name] = public_key.unwrap_or(OTHER_SECRETS[0]).into();
         add("another secret", other);
         let mut others = config.clone();
-        others[setting.name] = OTHER_SECRETS[1..].into();
+        others[setting.name] = json!([public_key.unwrap_or(OTHER_SECRETS[1]), OTHER_SECRETS[2]]);
         add("other secrets", others);
     }
 }

@@ -1,5 +1,6 @@
 //! The house: every provider is complete, nobody else knows its name, and adding one is what the guide says.
 
+use super::crypto::sources;
 use super::envelope::{send_sample, throw_away};
 use super::support::{Bench, CLOCK, entry};
 use super::template::{root, succeed};
@@ -146,8 +147,14 @@ fn samples_are_accepted_by_their_own_row() {
         for sample in entry.samples {
             let answered = send_sample(entry, sample);
             let what = format!("{} {}: {answered:?}", entry.provider.name, sample.name);
-            let status = if sample.is_handshake() { 200 } else { entry.provider.reply.status };
-            assert_eq!(answered.status, status, "{what}");
+            let is_right = match answered.status {
+                // An answer that depends on the call is looked at where its row is.
+                status if sample.is_handshake() || entry.provider.reply_by.is_some() => {
+                    (200..300).contains(&status)
+                }
+                status => status == entry.provider.reply.status,
+            };
+            assert!(is_right, "{what}");
             if sample.is_handshake() {
                 assert!(answered.why == Why::Handshake && answered.events.is_empty(), "{what}");
             } else {
@@ -201,8 +208,8 @@ const WORDS: [&str; 2] = ["front", "line"];
 fn nobody_else_knows_a_provider() {
     let names = folders();
     let mut seen = 0;
-    for file in fs::read_dir(root().join("shared/src")).expect("the sources") {
-        let path = file.expect("a file").path();
+    for name in sources() {
+        let path = root().join("shared/src").join(name);
         let text = code(&read(&path)).to_lowercase();
         for word in text.split(|c: char| !c.is_ascii_alphanumeric()) {
             assert!(!names.contains(word) || WORDS.contains(&word), "{}: {word}", path.display());

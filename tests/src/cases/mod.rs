@@ -25,6 +25,7 @@ mod raw;
 mod redrive;
 mod release;
 mod settings;
+mod signatures;
 mod support;
 mod template;
 mod transport;
