@@ -88,7 +88,7 @@ impl Handshake for Challenged {
     }
 
     fn describe(&self) -> &'static str {
-        "GET with a challenge of a plain alphabet, signed"
+        "GET with a challenge, answered with its MAC"
     }
 }
 
@@ -120,7 +120,7 @@ impl Handshake for SignedToken {
     }
 
     fn describe(&self) -> &'static str {
-        "a signed challenge of a plain alphabet, signed"
+        "a signed challenge, answered with its MAC"
     }
 }
 

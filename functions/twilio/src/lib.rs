@@ -62,7 +62,7 @@ pub static PROVIDER: Provider = Provider {
             &[Body("/ConferenceSid")],
             &[Body("/ConversationSid")],
             &[Body("/TaskSid")],
-            &[Body("/subject")],
+            &[Body("/data/messageSid")],
         ],
         account: &[&[Body("/AccountSid")], &[Body("/data/accountSid")]],
         partition: &[
@@ -71,7 +71,7 @@ pub static PROVIDER: Provider = Provider {
             &[Body("/ConferenceSid")],
             &[Body("/ConversationSid")],
             &[Body("/TaskSid")],
-            &[Body("/subject")],
+            &[Body("/data/messageSid")],
         ],
         delivery: &["i-twilio-idempotency-token"],
         headers: &["user-agent"],

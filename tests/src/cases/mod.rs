@@ -2,6 +2,7 @@
 //! those of the cases in `docs/cases.md`.
 
 mod braintree;
+mod challenges;
 mod claim_check;
 mod cli;
 mod consumers;
