@@ -1,4 +1,4 @@
-//! Several kinds of webhook of one provider, each checked in a way of its own.
+//! Several ways to check the calls of one provider, each where the endpoint has what it needs.
 
 use crate::call::Call;
 use crate::error::{Failure, Fault, Refused};
@@ -94,5 +94,46 @@ impl Scheme for BySecret {
 
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
         self.given(endpoint).flat_map(|scheme| scheme.flaws(endpoint)).collect()
+    }
+}
+
+/// The same schemes, but a call must pass each whose secret the endpoint has: for defences that add to one another.
+pub struct Every(pub BySecret);
+
+impl sealed::Sealed for Every {}
+
+impl Scheme for Every {
+    fn check(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint, now: i64) -> Result<Proof, Failure> {
+        let mut strongest = None;
+        for scheme in self.0.given(endpoint) {
+            let proof = scheme.check(call, body, endpoint, now)?;
+            strongest = Some(proof.strongest(strongest));
+        }
+        strongest.ok_or(self.0.missing().into())
+    }
+
+    fn sign(&self, draft: &mut Draft, endpoint: &Endpoint, now: i64) -> Result<(), Fault> {
+        let mut signed = Err(self.0.missing());
+        for scheme in self.0.given(endpoint) {
+            scheme.sign(draft, endpoint, now)?;
+            signed = Ok(());
+        }
+        signed
+    }
+
+    /// That of the first one given; without settings that of the first one, which the others only stand in for.
+    fn describe(&self, endpoint: &Endpoint) -> Description {
+        match self.0.0.first() {
+            Some((_, first)) if self.0.given(endpoint).next().is_none() => first.describe(endpoint),
+            _ => self.0.describe(endpoint),
+        }
+    }
+
+    fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
+        self.0.evidence(endpoint)
+    }
+
+    fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
+        self.0.flaws(endpoint)
     }
 }

@@ -53,6 +53,7 @@ pub fn throw_away(entry: &Entry, sample: &str) -> Value {
                     .example
                     .map_or_else(|| format!("throw-away {} of {name}", setting.name), Into::into);
                 let value = match setting.shape {
+                    Shape::Object if setting.example.is_none() && !setting.required => continue,
                     Shape::Object => serde_json::from_str(&text).expect("an example that is an object"),
                     _ => text.into(),
                 };

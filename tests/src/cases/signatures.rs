@@ -513,6 +513,55 @@ fn a_signed_form_is_never_lost() {
     assert!(Bench::new(row, &config).send(&other).is_refused());
 }
 
+/// A mail without a signature is refused, unless the endpoint has another defence; where it has several, each must pass.
+#[test]
+fn a_defence_that_is_configured_is_demanded() {
+    let row = entry("sendgrid").provider;
+    let form = "multipart/form-data; boundary=xYzZY";
+    let body = mail(&[("envelope", b"{}"), ("to", b"a@example.com")]);
+    let plain = Request::post(form, body.clone());
+    let with_login = |request: &Request, login: &str| {
+        request.clone().header("Authorization", &format!("Basic {}", BASE64_STANDARD.encode(login)))
+    };
+    let login = json!({ "username": "parse", "password": "throw-away password" });
+    let (key, basic, both) = (
+        json!({ "public_key": trial::P256 }),
+        json!({ "basic_auth": login }),
+        json!({ "public_key": trial::P256, "basic_auth": login }),
+    );
+    let of_key = signed(row, &key, plain.clone());
+    let (right, wrong) = ("parse:throw-away password", "parse:throw-away passwore");
+    let send = |config: &Value, request: &Request| Bench::new(row, config).send(request);
+    for (config, request, assurance) in [
+        (&key, plain.clone(), None),
+        (&key, with_login(&plain, right), None),
+        (&key, of_key.clone(), Some("signed")),
+        (&basic, plain.clone(), None),
+        (&basic, of_key.clone(), None),
+        (&basic, with_login(&plain, wrong), None),
+        (&basic, with_login(&plain, right), Some("basic")),
+        (&both, with_login(&plain, right), None),
+        (&both, of_key.clone(), None),
+        (&both, with_login(&of_key, wrong), None),
+        (&both, with_login(&of_key, right), Some("signed")),
+        (&both, signed(row, &both, plain.clone()), Some("signed")),
+    ] {
+        let answered = send(config, &request);
+        match assurance {
+            None => assert!(answered.is_refused(), "{config}: {request:?}: {answered:?}"),
+            Some(assurance) => {
+                assert!(answered.is_accepted(1), "{config}: {request:?}: {answered:?}");
+                assert_eq!(answered.envelope()["assurance"], assurance);
+            }
+        }
+    }
+    // What is given and unusable never counts as left out, and nothing at all lets nobody in.
+    let broken = json!({ "public_key": "no key", "basic_auth": login });
+    for config in [&broken, &json!({}), &json!({ "public_key": trial::P256, "basic_auth": {} })] {
+        assert!(send(config, &with_login(&of_key, right)).is_fault(), "{config}");
+    }
+}
+
 fn header(request: &Request, name: &str) -> String {
     request.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).expect("the header").1.clone()
 }
