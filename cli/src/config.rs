@@ -107,7 +107,8 @@ fn parse(path: &Path) -> Result<Reading, String> {
         };
         match json(value) {
             Value::Object(table) => {
-                let table = if table.is_empty() { for_trials(entry.provider).unwrap_or_default() } else { table };
+                let table =
+                    if table.is_empty() { for_trials(entry.provider).unwrap_or_default() } else { table };
                 reading.configured.push(Configured::of(entry.provider, table));
             }
             _ => reading.complaints.push(Complaint {
@@ -274,7 +275,8 @@ pub fn example(provider: &Provider) -> String {
         let _ = writeln!(text, "  {}", assignment(setting));
     }
     if for_trials(provider).is_some() {
-        let hint = "# left empty, the table serves for local trials: samples are signed with a throw-away key";
+        let hint =
+            "# left empty, the table serves for local trials: samples are signed with a throw-away key";
         let _ = writeln!(text, "  {}", paint(FAINT, hint));
     }
     text

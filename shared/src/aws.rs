@@ -177,15 +177,7 @@ impl Aws {
 
     /// A connector with a pool of its own: nothing that an older connector left behind can fail it.
     pub fn connector(&self) -> SharedHttpConnector {
-        let trust = TrustStore::empty().with_pem_certificate(self.roots.clone());
-        let builder = Connector::builder()
-            .connector_settings(HttpConnectorSettings::builder().connect_timeout(self.connect).build())
-            .sleep_impl(TokioSleep::new());
-        let connector = match TlsContext::builder().with_trust_store(trust).build() {
-            Ok(tls) => builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build(),
-            Err(_) => builder.build_http(),
-        };
-        SharedHttpConnector::new(connector)
+        connector(self.roots.clone(), self.connect)
     }
 
     /// The value of a parameter of Systems Manager, decrypted.
@@ -337,15 +329,28 @@ impl Aws {
     }
 }
 
+/// A connector that trusts certificates signed by one of these roots, in PEM, and waits so long for a connection.
+pub(crate) fn connector(roots: Vec<u8>, connect: Duration) -> SharedHttpConnector {
+    let trust = TrustStore::empty().with_pem_certificate(roots);
+    let builder = Connector::builder()
+        .connector_settings(HttpConnectorSettings::builder().connect_timeout(connect).build())
+        .sleep_impl(TokioSleep::new());
+    let connector = match TlsContext::builder().with_trust_store(trust).build() {
+        Ok(tls) => builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).tls_context(tls).build(),
+        Err(_) => builder.build_http(),
+    };
+    SharedHttpConnector::new(connector)
+}
+
 /// Other roots than ours, if `AWS_CA_BUNDLE` names a file of certificates.
-fn ca_bundle() -> Option<Vec<u8>> {
+pub(crate) fn ca_bundle() -> Option<Vec<u8>> {
     let path = env::var("AWS_CA_BUNDLE").ok().filter(|path| !path.is_empty())?;
     let readable = fs::read(path).ok().filter(|pem| {
         let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
         certificates.is_ok_and(|certificates| !certificates.is_empty())
     });
     if readable.is_none() {
-        log::environment("AWS_CA_BUNDLE", "names no readable file of certificates; Amazon's roots are used");
+        log::environment("AWS_CA_BUNDLE", "names no readable file of certificates; it is not used");
     }
     readable
 }

@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::error::{Failure, Fault, Refused};
+use crate::keys::RemoteKeys;
 use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
 use crate::verify::{Description, Evidence, Proof, Scheme, sealed};
@@ -95,6 +96,10 @@ impl Scheme for BySecret {
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
         self.given(endpoint).flat_map(|scheme| scheme.flaws(endpoint)).collect()
     }
+
+    fn remote(&self, endpoint: &Endpoint) -> Option<&'static dyn RemoteKeys> {
+        self.given(endpoint).find_map(|scheme| scheme.remote(endpoint))
+    }
 }
 
 /// The same schemes, but a call must pass each whose secret the endpoint has: for defences that add to one another.
@@ -121,12 +126,19 @@ impl Scheme for Every {
         signed
     }
 
-    /// That of the first one given; without settings that of the first one, which the others only stand in for.
+    /// What all that are given ask for together; without settings that of the first one, which the others only stand in for.
     fn describe(&self, endpoint: &Endpoint) -> Description {
-        match self.0.0.first() {
-            Some((_, first)) if self.0.given(endpoint).next().is_none() => first.describe(endpoint),
-            _ => self.0.describe(endpoint),
-        }
+        let descriptions = self.0.given(endpoint).map(|scheme| scheme.describe(endpoint));
+        let all = descriptions.reduce(|a, b| Description {
+            method: format!("{}, {}", a.method, b.method).into(),
+            headers: [a.headers, b.headers].concat(),
+            parameters: [a.parameters, b.parameters].concat(),
+            in_body: a.in_body.or(b.in_body),
+            timestamp_header: a.timestamp_header.or(b.timestamp_header),
+            tolerance: a.tolerance.or(b.tolerance),
+            assurance: a.assurance.max(b.assurance),
+        });
+        all.or_else(|| Some(self.0.0.first()?.1.describe(endpoint))).unwrap_or_default()
     }
 
     fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
@@ -135,5 +147,9 @@ impl Scheme for Every {
 
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
         self.0.flaws(endpoint)
+    }
+
+    fn remote(&self, endpoint: &Endpoint) -> Option<&'static dyn RemoteKeys> {
+        self.0.remote(endpoint)
     }
 }

@@ -1,5 +1,6 @@
 //! Hashes, MACs and the one comparison. This module and its children are all that imports a crypto crate.
 
+pub mod rsa;
 pub mod signature;
 
 use hmac::{Hmac, KeyInit, Mac};

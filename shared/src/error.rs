@@ -16,6 +16,8 @@ pub enum Refused {
     Mismatch(&'static str),
     /// The path names no configured endpoint.
     UnknownEndpoint,
+    /// The call names a key that its provider has not published, as far as is known.
+    UnknownKey,
 }
 
 /// Our fault, or the operator's. Answered 503 with `Retry-After`, so that the provider sends the call again.
@@ -25,6 +27,8 @@ pub enum Fault {
     Setting(&'static str),
     /// The settings document could not be read or is not one.
     Settings(&'static str),
+    /// The keys that the provider publishes could not be fetched.
+    Keys(&'static str),
     /// The event is larger than the queue takes.
     TooLarge,
     /// The queue did not confirm every message in time.
@@ -72,6 +76,7 @@ impl fmt::Display for Refused {
             Refused::Stale => f.write_str("the signed time is outside the window"),
             Refused::Mismatch(what) => write!(f, "does not match: {what}"),
             Refused::UnknownEndpoint => f.write_str("no such endpoint"),
+            Refused::UnknownKey => f.write_str("no such key"),
         }
     }
 }
@@ -81,6 +86,7 @@ impl fmt::Display for Fault {
         match self {
             Fault::Setting(name) => write!(f, "no usable value for the setting `{name}`"),
             Fault::Settings(what) => write!(f, "settings: {what}"),
+            Fault::Keys(what) => write!(f, "keys: {what}"),
             Fault::TooLarge => f.write_str("the event is larger than QUEUE_MAX_BYTES"),
             Fault::Queue(what) => write!(f, "queue: {what}"),
             Fault::Bucket(what) => write!(f, "bucket: {what}"),

@@ -5,6 +5,7 @@ use crate::call::{Call, MAX_BODY};
 use crate::error::{Failure, Fault, Refused};
 use crate::event;
 use crate::handshake::Rejected;
+use crate::log;
 use crate::provider::Provider;
 use crate::quarantine::Quarantine;
 use crate::queue::Queue;
@@ -116,15 +117,31 @@ impl Gate {
         let received = received.duration_since(UNIX_EPOCH).unwrap_or_default();
         let now = i64::try_from(received.as_secs()).unwrap_or(i64::MAX);
         let mut settings = self.settings.current(until).await;
-        let mut early = false;
+        let (mut early, mut renewed) = (false, None);
         loop {
             let rejected = match self.judge(&settings, call, now) {
                 Ok(Judged::Answered(outcome)) => return Ok(outcome),
                 Ok(Judged::Genuine(verified)) => {
+                    // Older keys serve on, and somebody has to know.
+                    if let Some(Err(fault)) = &renewed {
+                        log::fault(self.provider.name, fault);
+                    }
                     return Ok(self.hand_over(&verified, received, until).await?);
                 }
                 Err(rejected) => rejected,
             };
+            // A key that is not known, or not any more: it may have been published since the keys were fetched.
+            if rejected.failure == Failure::Refused(Refused::UnknownKey) {
+                match renewed {
+                    None => {
+                        renewed = Some(self.renew_keys(&settings, call, until).await);
+                        continue;
+                    }
+                    // Nobody can tell whether the key exists.
+                    Some(Err(fault)) => return Err(fault.into()),
+                    Some(Ok(())) => {}
+                }
+            }
             // A secret that was changed, or an endpoint that was added, since the settings were read: read once more.
             if !early && is_of_settings(rejected.failure) {
                 early = true;
@@ -172,6 +189,20 @@ impl Gate {
         let endpoint = settings.endpoint(call)?;
         endpoint.usable()?;
         verify(self.provider, call, endpoint, now)
+    }
+
+    /// Fetches the keys that the endpoint's calls are checked with, unless that was done a moment ago.
+    async fn renew_keys(
+        &self,
+        settings: &Result<Arc<Document>, Fault>,
+        call: &Call<'_>,
+        until: Instant,
+    ) -> Result<(), Fault> {
+        let endpoint = settings.as_ref().ok().and_then(|settings| settings.endpoint(call).ok());
+        match endpoint.and_then(|endpoint| self.provider.scheme.remote(endpoint)) {
+            Some(keys) => keys.renew(until).await,
+            None => Ok(()),
+        }
     }
 
     async fn hand_over(

@@ -21,6 +21,8 @@ pub mod gate;
 pub mod graph;
 pub mod handshake;
 pub mod json;
+pub mod jwt;
+pub mod keys;
 pub mod log;
 pub mod mac;
 pub mod multipart;

@@ -413,17 +413,19 @@ struct State {
 /// A point in time by two clocks. An environment can be frozen between two calls, and which clock then stands still is
 /// the platform's affair: the one that ran further counts.
 #[derive(Clone, Copy)]
-struct Moment {
+pub(crate) struct Moment {
     steady: Instant,
     wall: SystemTime,
 }
 
 impl Moment {
-    fn now() -> Moment {
+    /// This one.
+    pub fn now() -> Moment {
         Moment { steady: Instant::now(), wall: SystemTime::now() }
     }
 
-    fn age(self) -> Duration {
+    /// How long it is past.
+    pub fn age(self) -> Duration {
         self.steady.elapsed().max(self.wall.elapsed().unwrap_or_default())
     }
 }

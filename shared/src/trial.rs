@@ -4,6 +4,8 @@
 //! Everybody can read them here. Settings with their public halves therefore let everybody in: a function refuses them
 //! ([`crate::settings::Weight::Local`]). Functions do not link what signs: only [`crate::sample::signed`] points at it.
 
+pub mod rsa;
+
 use crate::crypto::signature::{self, ECDSA_P256_SHA256, ED25519_SHA512, PublicKey};
 use crate::sample::TrialKey;
 use base64::Engine as _;
@@ -26,7 +28,7 @@ pub fn sign(key: TrialKey, message: &[u8]) -> Option<Vec<u8>> {
     match key {
         TrialKey::Ed25519 => signature::sign_ed25519(PRIVATE, message),
         TrialKey::P256 => signature::sign_p256(PRIVATE, &BASE64_STANDARD.decode(P256).ok()?, message),
-        TrialKey::Rsa => None,
+        TrialKey::Rsa => rsa::sign(message),
     }
 }
 
@@ -37,11 +39,11 @@ pub fn sign_as_stranger(key: TrialKey, message: &[u8]) -> Option<Vec<u8>> {
         TrialKey::P256 => {
             signature::sign_p256(STRANGER, &BASE64_STANDARD.decode(STRANGER_P256).ok()?, message)
         }
-        TrialKey::Rsa => None,
+        TrialKey::Rsa => rsa::sign_as_stranger(message),
     }
 }
 
-/// The public half of the key of that kind, if there is one.
+/// The public half of the key of that kind, where it is no set of keys ([`rsa::JWKS`]).
 pub fn public_key(key: TrialKey) -> Option<PublicKey> {
     match key {
         TrialKey::Ed25519 => PublicKey::raw(&ED25519_SHA512, &hex::decode(ED25519).ok()?).ok(),

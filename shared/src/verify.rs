@@ -7,6 +7,7 @@
 
 use crate::call::Call;
 use crate::error::{Failure, Fault, Refused, Unreadable};
+use crate::keys::RemoteKeys;
 use crate::mac::public_url;
 use crate::provider::Provider;
 use crate::sample::Draft;
@@ -104,7 +105,7 @@ pub struct Proof {
 }
 
 /// How a scheme is described to people, and where tests and `send --forge` find its signature.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Description {
     /// `HMAC-SHA256`, `token`
     pub method: Cow<'static, str>,
@@ -193,6 +194,12 @@ pub trait Scheme: sealed::Sealed + Sync {
     /// The public URL of a call, as it is signed.
     fn url(&self, call: &Call<'_>, endpoint: &Endpoint) -> String {
         public_url(call, endpoint)
+    }
+
+    /// The published keys that a check with these settings needs, if any: where a check ends in
+    /// [`Refused::UnknownKey`], they may be worth fetching.
+    fn remote(&self, _endpoint: &Endpoint) -> Option<&'static dyn RemoteKeys> {
+        None
     }
 
     /// What is wrong with an endpoint's settings beyond what the row's list of settings says.

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod dynamo;
 pub mod event;
 pub mod fault;
+pub mod keys;
 pub mod lambda;
 pub mod ministack;
 pub mod moto;

@@ -216,11 +216,27 @@ impl Vector {
         self.expect.decision
     }
 
-    /// For `HOOKGATE_CONFIG`: without `tolerance_s`, which tells the window that the vectors assume and is no setting.
+    /// For `HOOKGATE_CONFIG`: without `tolerance_s`, which tells the window that the vectors assume and is no setting, and
+    /// with the keys that a function would fetch, so that it need not.
     pub fn config(&self) -> Value {
+        let mut config = self.config_to_fetch();
+        let documents = self.fetch.values().map(|fetched| serde_json::from_str::<Value>(&fetched.body));
+        for keys in documents.flatten().filter(|document| document["keys"].is_array()) {
+            config["jwks"] = keys;
+        }
+        config
+    }
+
+    /// The same for a function that fetches its keys.
+    pub fn config_to_fetch(&self) -> Value {
         let mut settings = self.settings.clone();
         settings.remove("tolerance_s");
         settings.into()
+    }
+
+    /// What is to be fetched, by URL.
+    pub fn documents(&self) -> impl Iterator<Item = (String, String)> {
+        self.fetch.iter().map(|(url, fetched)| (url.clone(), fetched.body.clone()))
     }
 
     /// The window that the vector assumes, in seconds.

@@ -134,7 +134,7 @@ pub(super) fn run_with(folder: &Folder, arguments: &[&str], env: &[(&str, &str)]
 }
 
 /// `hookgate dev`, killed when dropped.
-struct Dev {
+pub(super) struct Dev {
     child: Child,
     address: String,
     lines: Arc<Mutex<Vec<String>>>,
@@ -147,7 +147,7 @@ impl Dev {
         Dev::of(hookgate(folder, &[&["dev", "--port", "0"], arguments].concat()))
     }
 
-    fn of(mut command: Command) -> Dev {
+    pub(super) fn of(mut command: Command) -> Dev {
         let mut child =
             command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().expect("the command runs");
         let mut lines = BufReader::new(child.stdout.take().expect("stdout")).lines().map_while(Result::ok);
@@ -160,7 +160,7 @@ impl Dev {
         Dev { child, address, lines: kept, reader: Some(reader) }
     }
 
-    fn url(&self, path: &str) -> String {
+    pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -195,7 +195,7 @@ impl Drop for Dev {
     }
 }
 
-fn agent() -> Agent {
+pub(super) fn agent() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)

@@ -3,6 +3,7 @@
 
 use super::queue::{comment, config, one, page, side_by_side, texts};
 use super::support::{Bench, CLOCK, entry, now, signed_at};
+use super::tokens;
 use super::transport::{SECRET, assert_fault, envelope, facebook_call, gate, github_call, send};
 use crate::clock::Clock;
 use crate::event::{BodyAs, Request};
@@ -94,10 +95,21 @@ pub(super) fn of_provider(provider: &str) -> (Request, Value, Duration) {
         "github" | "facebook" | "zalo" => {
             return (one(provider), config(provider), entry(provider).provider.deadline);
         }
+        "googlechat" | "pubsub" => return by_jwt(provider),
         _ => return of_sample(entry(provider)),
     };
     let row = entry(provider).provider;
     (signed_at(row, &settings, request, now()), settings, row.deadline)
+}
+
+/// [`of_provider`] with a token of the tests: no function takes the key that samples are signed with.
+fn by_jwt(provider: &str) -> (Request, Value, Duration) {
+    let (audience, email) = ("https://hooks.example.com/", "chat@system.gserviceaccount.com");
+    let settings =
+        json!({ "audience": audience, "service_account": email, "jwks": tokens::jwks(tokens::KEY) });
+    let claims = tokens::claims(audience, email, now());
+    let request = tokens::call(r#"{"message":{"messageId":"1"}}"#, tokens::KEY, &claims);
+    (request, settings, entry(provider).provider.deadline)
 }
 
 /// [`of_provider`] by a row's own sample, every secret being [`SECRET`].

@@ -29,6 +29,7 @@ mod settings;
 mod signatures;
 mod support;
 mod template;
+mod tokens;
 mod transport;
 mod vectors;
 mod window;

@@ -123,23 +123,23 @@ fn remote(provider: &str, sqs: &Sqs, store: &ParameterStore) -> Builder {
 }
 
 /// A wall clock that the test moves while the child runs. Its timers run on.
-struct MovingClock(PathBuf);
+pub(super) struct MovingClock(PathBuf);
 
 impl MovingClock {
-    fn new(name: &str) -> MovingClock {
+    pub fn new(name: &str) -> MovingClock {
         let clock = MovingClock(env::temp_dir().join(format!("hookgate-clock-{}-{name}", process::id())));
         clock.ahead_by(0);
         clock
     }
 
-    fn ahead_by(&self, seconds: u32) {
+    pub fn ahead_by(&self, seconds: u32) {
         // Renamed into place: the child may be reading.
         let unfinished = self.0.with_extension("new");
         fs::write(&unfinished, format!("+{seconds}\n")).expect("a file for the clock");
         fs::rename(&unfinished, &self.0).expect("its name");
     }
 
-    fn of(&self, builder: Builder) -> Builder {
+    pub fn of(&self, builder: Builder) -> Builder {
         let preload = Clock::StartsAt(0).environment().into_iter().find(|(name, _)| name == "LD_PRELOAD");
         let (name, library) = preload.expect("libfaketime");
         builder

@@ -3,10 +3,11 @@
 use super::support::{Bench, CLOCK, entry};
 use crate::clock::Clock;
 use crate::event::BodyAs;
+use crate::keys::KeyServer;
 use crate::lambda::{self, Function};
 use crate::sqs::Sqs;
 use crate::vector::{self, Decision, Vector};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 #[test]
 fn every_vector_in_process() {
@@ -37,17 +38,20 @@ fn every_vector_through_the_built_function() {
         let provider = entry.provider.name;
         let mut groups: BTreeMap<(String, Option<i64>), Vec<Vector>> = BTreeMap::new();
         for vector in vector::of(provider) {
-            groups.entry((vector.config().to_string(), vector.clock)).or_default().push(vector);
+            groups.entry((vector.config_to_fetch().to_string(), vector.clock)).or_default().push(vector);
         }
         for ((config, clock), vectors) in groups {
             let second = clock.unwrap_or(CLOCK);
+            let keys = KeyServer::start(vectors.iter().flat_map(Vector::documents));
             let function = Function::builder(lambda::binary(provider))
                 .env("QUEUE_URL", sqs.queue_url())
                 .env("QUEUE_MAX_BYTES", "1048576")
                 .env("AWS_ENDPOINT_URL_SQS", sqs.endpoint())
                 .env("HOOKGATE_CONFIG", config)
+                .env("HOOKGATE_KEYS_URL", keys.url())
                 .clock(Clock::StandsAt(second))
                 .start();
+            let named: Vec<String> = vectors.iter().flat_map(Vector::documents).map(|(url, _)| url).collect();
             for vector in vectors {
                 let event = vector.request().function_url_event_at(BodyAs::AwsDecides, second);
                 let outcome = function.invoke(&event);
@@ -56,6 +60,10 @@ fn every_vector_through_the_built_function() {
                 }
                 count += 1;
             }
+            // What a row names is fetched, and nothing that a call names.
+            let asked: BTreeSet<String> = keys.requests().into_iter().collect();
+            let named = named.iter().map(|url| format!("GET {}", url.replacen("https:/", "/mirror", 1)));
+            assert_eq!(asked, named.collect(), "{provider}");
         }
     }
     assert!(wrong.is_empty(), "{} of {count} vectors:\n{}", wrong.len(), wrong.join("\n"));
