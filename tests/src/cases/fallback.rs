@@ -10,7 +10,11 @@ use crate::event::{BodyAs, Request};
 use crate::lambda::Builder;
 use crate::s3::S3;
 use crate::sqs::{Fault, Message, Sqs};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use registry::Entry;
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -96,6 +100,7 @@ pub(super) fn of_provider(provider: &str) -> (Request, Value, Duration) {
             return (one(provider), config(provider), entry(provider).provider.deadline);
         }
         "googlechat" | "pubsub" => return by_jwt(provider),
+        "discord" | "sendgrid" => return by_key_pair(provider),
         _ => return of_sample(entry(provider)),
     };
     let row = entry(provider).provider;
@@ -110,6 +115,32 @@ fn by_jwt(provider: &str) -> (Request, Value, Duration) {
     let claims = tokens::claims(audience, email, now());
     let request = tokens::call(r#"{"message":{"messageId":"1"}}"#, tokens::KEY, &claims);
     (request, settings, entry(provider).provider.deadline)
+}
+
+/// [`of_provider`] with a key pair of this moment: no function takes the one that samples are signed with.
+fn by_key_pair(provider: &str) -> (Request, Value, Duration) {
+    let time = now().to_string();
+    let (body, random) = (br#"{"type":2,"id":"1","event":"open"}"#, SystemRandom::new());
+    let message = [time.as_bytes(), body].concat();
+    let (key, signature, headers) = if provider == "discord" {
+        let pair = Ed25519KeyPair::generate_pkcs8(&random).expect("a key pair");
+        let pair = Ed25519KeyPair::from_pkcs8(pair.as_ref()).expect("a key pair");
+        let headers = ["X-Signature-Ed25519", "X-Signature-Timestamp"];
+        (hex::encode(pair.public_key()), hex::encode(pair.sign(&message)), headers)
+    } else {
+        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
+        let pair = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key pair");
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pair.as_ref(), &random).expect("a key pair");
+        // What a SubjectPublicKeyInfo has before a point of P-256.
+        let before = hex::decode("3059301306072a8648ce3d020106082a8648ce3d030107034200").expect("hex");
+        let key = [&before, pair.public_key().as_ref()].concat();
+        let signature = pair.sign(&random, &message).expect("a signature");
+        let headers = ["X-Twilio-Email-Event-Webhook-Signature", "X-Twilio-Email-Event-Webhook-Timestamp"];
+        (BASE64_STANDARD.encode(key), BASE64_STANDARD.encode(signature), headers)
+    };
+    let request =
+        Request::post("application/json", body).header(headers[0], &signature).header(headers[1], &time);
+    (request, json!({ "public_key": key }), entry(provider).provider.deadline)
 }
 
 /// [`of_provider`] by a row's own sample, every secret being [`SECRET`].
