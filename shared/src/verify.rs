@@ -105,7 +105,7 @@ pub struct Proof {
 }
 
 /// How a scheme is described to people, and where tests and `send --forge` find its signature.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Description {
     /// `HMAC-SHA256`, `token`
     pub method: Cow<'static, str>,
