@@ -27,18 +27,8 @@ impl sealed::Sealed for BySecret {}
 
 impl Scheme for BySecret {
     fn check(&self, call: &Call<'_>, body: &[u8], endpoint: &Endpoint, now: i64) -> Result<Proof, Failure> {
-        let mut failed = None;
-        for scheme in self.given(endpoint) {
-            match scheme.check(call, body, endpoint, now) {
-                Ok(proof) => return Ok(proof),
-                // What was made with another secret says more than what has another form.
-                Err(failure @ (Failure::Refused(Refused::Mismatch(_)) | Failure::Fault(_))) => {
-                    failed = Some(failure);
-                }
-                Err(failure) => failed = failed.or(Some(failure)),
-            }
-        }
-        Err(failed.unwrap_or(self.missing().into()))
+        let checked = self.given(endpoint).map(|scheme| scheme.check(call, body, endpoint, now));
+        first_passed(checked).unwrap_or(Err(self.missing().into()))
     }
 
     /// Signs as the one whose header for the time the sample has, else as the first.
@@ -82,15 +72,7 @@ impl Scheme for BySecret {
 
     /// That of all that are given, unless one of them has none.
     fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
-        let mut whole = Evidence { headers: Vec::new(), url: false };
-        for scheme in self.given(endpoint) {
-            let Evidence { headers, url } = scheme.evidence(endpoint)?;
-            whole.headers.extend(headers);
-            whole.url |= url;
-        }
-        whole.headers.sort();
-        whole.headers.dedup();
-        Some(whole)
+        all_evidence(self.given(endpoint), endpoint)
     }
 
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
@@ -100,6 +82,44 @@ impl Scheme for BySecret {
     fn remote(&self, endpoint: &Endpoint) -> Option<&'static dyn RemoteKeys> {
         self.given(endpoint).find_map(|scheme| scheme.remote(endpoint))
     }
+
+    fn covers_bytes(&self, endpoint: &Endpoint) -> bool {
+        self.given(endpoint).all(|scheme| scheme.covers_bytes(endpoint))
+    }
+}
+
+/// The first check that passed; else what says most about why none did. `None` where there is nothing to check by.
+pub(crate) fn first_passed(
+    checks: impl Iterator<Item = Result<Proof, Failure>>,
+) -> Option<Result<Proof, Failure>> {
+    let mut failed = None;
+    for checked in checks {
+        match checked {
+            Ok(proof) => return Some(Ok(proof)),
+            // What was made with another secret says more than what has another form.
+            Err(failure @ (Failure::Refused(Refused::Mismatch(_)) | Failure::Fault(_))) => {
+                failed = Some(failure);
+            }
+            Err(failure) => failed = failed.or(Some(failure)),
+        }
+    }
+    failed.map(Err)
+}
+
+/// What all of them need for a later check, unless one of them has none.
+pub(crate) fn all_evidence(
+    schemes: impl Iterator<Item = &'static dyn Scheme>,
+    endpoint: &Endpoint,
+) -> Option<Evidence> {
+    let mut whole = Evidence { headers: Vec::new(), url: false };
+    for scheme in schemes {
+        let Evidence { headers, url } = scheme.evidence(endpoint)?;
+        whole.headers.extend(headers);
+        whole.url |= url;
+    }
+    whole.headers.sort();
+    whole.headers.dedup();
+    Some(whole)
 }
 
 /// The same schemes, but a call must pass each whose secret the endpoint has: for defences that add to one another.
@@ -151,5 +171,9 @@ impl Scheme for Every {
 
     fn remote(&self, endpoint: &Endpoint) -> Option<&'static dyn RemoteKeys> {
         self.0.remote(endpoint)
+    }
+
+    fn covers_bytes(&self, endpoint: &Endpoint) -> bool {
+        self.0.given(endpoint).any(|scheme| scheme.covers_bytes(endpoint))
     }
 }

@@ -66,8 +66,8 @@ enum RawBody {
     None,
     /// In the text.
     Inline(Range<usize>),
-    /// Too many events share them for each to carry them.
-    Apart(Arc<[u8]>),
+    /// Too many events share them for each to carry them; with their digest.
+    Apart(Arc<[u8]>, String),
 }
 
 /// What an envelope refers to in place of carrying it.
@@ -189,7 +189,7 @@ impl Envelope {
 impl Envelope {
     /// Whether it is whole as a message of up to so many bytes, attributes counted.
     pub fn fits(&self, max_bytes: usize) -> bool {
-        !matches!(self.raw, RawBody::Apart(_)) && self.size() <= max_bytes
+        !matches!(self.raw, RawBody::Apart(..)) && self.size() <= max_bytes
     }
 
     /// The same with references in place of the call's bytes and, where that is not enough, of the data; and what they
@@ -245,14 +245,16 @@ impl Envelope {
     }
 
     fn raw_object(&self) -> Option<Object<'_>> {
-        let bytes = match &self.raw {
+        let (bytes, sha256) = match &self.raw {
             RawBody::None => return None,
             RawBody::Inline(place) => {
-                Cow::Owned(decoded(self.text.get(place.clone())?.strip_prefix(RAW_BODY)?)?)
+                let bytes = decoded(self.text.get(place.clone())?.strip_prefix(RAW_BODY)?)?;
+                let sha256 = crypto::sha256_hex(&[&bytes]);
+                (Cow::Owned(bytes), sha256)
             }
-            RawBody::Apart(bytes) => Cow::Borrowed(&bytes[..]),
+            RawBody::Apart(bytes, sha256) => (Cow::Borrowed(&bytes[..]), sha256.clone()),
         };
-        Some(Object { bytes, content_type: BYTES_TYPE.into(), sha256: self.call_digest.clone() })
+        Some(Object { bytes, content_type: BYTES_TYPE.into(), sha256 })
     }
 }
 
@@ -299,9 +301,9 @@ fn carry_raw(envelopes: &mut [Envelope], body: &[u8]) {
     let each = body.len().div_ceil(3) * 4 + RAW_BODY.len();
     let texts: usize = envelopes.iter().map(|envelope| envelope.text.len()).sum();
     if texts + each * envelopes.len() > MAX_CUT {
-        let bytes: Arc<[u8]> = body.into();
+        let (bytes, sha256): (Arc<[u8]>, String) = (body.into(), crypto::sha256_hex(&[body]));
         for envelope in envelopes {
-            envelope.raw = RawBody::Apart(bytes.clone());
+            envelope.raw = RawBody::Apart(bytes.clone(), sha256.clone());
         }
         return;
     }
@@ -359,9 +361,8 @@ struct Builder<'b> {
 impl Builder<'_> {
     fn envelopes(&self) -> Vec<Envelope> {
         let content_type = self.verified.call().header("content-type").unwrap_or_default();
-        let (body, content) = (self.verified.body(), self.verified.content());
-        let digest = crypto::sha256_hex(&[if body.is_empty() { content } else { body }]);
-        let read = match (self.verified.provider().format)(content, content_type) {
+        let digest = crypto::sha256_hex(&[self.verified.distinct()]);
+        let read = match (self.verified.provider().format)(self.verified.content(), content_type) {
             Ok(Content::Bytes) => return vec![self.opaque(None, &digest)],
             Ok(Content::Json(text)) => self.of_json(&text, &digest),
             Err(unreadable) => Err(unreadable),

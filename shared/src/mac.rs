@@ -3,7 +3,9 @@
 use crate::call::Call;
 use crate::crypto::{self, Algorithm, Tag};
 use crate::error::{Failure, Fault, Refused, Unreadable};
-use crate::json;
+use crate::form;
+use crate::json::{self, Node};
+use crate::multipart;
 use crate::sample::Draft;
 use crate::secret::Secret;
 use crate::settings::{Endpoint, Flaw};
@@ -32,8 +34,12 @@ pub struct Mac<'a> {
     pub key: Key,
     /// The header with the signature. Where several are named, at least one must be there, and each that is must match.
     pub headers: &'a [&'a str],
-    /// Where the signature stands in a JSON body that has it in place of a header, as a JSON pointer.
+    /// Where the signature stands in a body that has it in place of a header, as a JSON pointer.
     pub in_body: Option<&'static str>,
+    /// The parameter of the query with the signature, where it stands there.
+    pub in_query: Option<&'static str>,
+    /// How the body is read for what stands in it.
+    pub fields: Fields,
     /// How the signature stands there.
     pub layout: Layout<'a>,
     /// How the tag is spelled.
@@ -42,6 +48,36 @@ pub struct Mac<'a> {
     pub signed: &'a [Part<'a>],
     /// Where a signed time stands and how far it may be from ours.
     pub timestamp: Option<Timestamp<'a>>,
+    /// What the event is read from.
+    pub shows: Shows,
+}
+
+/// How a body is read for what stands in it: the signature, a signed time, signed fields.
+#[derive(Clone, Copy)]
+pub struct Fields {
+    /// As JSON. A function, so that a parser that no row names is not linked.
+    read: fn(&[u8]) -> Result<Cow<'_, str>, Unreadable>,
+    /// The place of a value by its pointer, for who changes it.
+    place: fn(&'static str) -> InBody,
+}
+
+impl Fields {
+    /// JSON.
+    pub const JSON: Fields = Fields { read: json::body, place: InBody::Member };
+    /// A form, with files in it or without, mapped to a JSON object: pointers have one name then.
+    pub const FORM: Fields = Fields {
+        read: |body| if multipart::is_form(body) { multipart::body(body) } else { form::body(body) },
+        place: |pointer| InBody::Field(pointer.strip_prefix('/').unwrap_or(pointer)),
+    };
+}
+
+/// What the event of a signed call is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shows {
+    /// The body.
+    Body,
+    /// What was signed, and nothing else of the call.
+    Signed,
 }
 
 /// What of a secret is the key.
@@ -93,6 +129,14 @@ pub enum Part<'a> {
     Url,
     /// The text at a JSON pointer into the body.
     Json(&'a str),
+    /// The same; nothing where there is none.
+    JsonMaybe(&'a str),
+    /// The same, of a text that is new in every call and says nothing about the event.
+    Nonce(&'a str),
+    /// The JSON value at a JSON pointer, written anew; the empty pointer is that of the whole body.
+    Written(&'a str, Written),
+    /// The query, written anew.
+    Query(Written),
     /// A fixed text.
     Text(&'a str),
     /// The text of a setting.
@@ -100,6 +144,9 @@ pub enum Part<'a> {
     /// The secret itself, for [`crypto::SHA256`].
     Secret,
 }
+
+/// Writes a JSON value or a query anew, as in [`crate::canonical`]. A function, so that a form that no row names is not linked.
+pub type Written = fn(&str) -> Result<String, Unreadable>;
 
 /// Where the signed time stands.
 #[derive(Clone, Copy)]
@@ -130,7 +177,7 @@ pub enum TimestampAt<'a> {
     Header(&'a str),
     /// A pair of that name in the header of [`Layout::Pairs`].
     Pair(&'a str),
-    /// In a JSON body, by its JSON pointer.
+    /// In the body, by its JSON pointer.
     Body(&'static str),
 }
 
@@ -142,10 +189,13 @@ impl Mac<'static> {
         key: Key::Text,
         headers: &[],
         in_body: None,
+        in_query: None,
+        fields: Fields::JSON,
         layout: Layout::Whole,
         encoding: Encoding::Hex,
         signed: &[Part::Body],
         timestamp: None,
+        shows: Shows::Body,
     };
 }
 
@@ -165,13 +215,14 @@ impl Mac<'_> {
         endpoint: &Endpoint,
         now: i64,
     ) -> Result<Proof, Failure> {
-        let offer = self.offer(call, body)?;
+        let read = self.read(body);
+        let offer = self.offer(call, &read)?;
         let signed_time = match (self.timestamp, offer.timestamp.as_deref()) {
             (None, _) => None,
             (Some(_), None) => return Err(Refused::Missing("signed time").into()),
             (Some(rule), Some(text)) => Some(rule.check(text, now)?),
         };
-        let parts = parts(self.signed, call, body, endpoint, offer.timestamp.as_deref())?;
+        let parts = parts_of(self.signed, call, &read, endpoint, offer.timestamp.as_deref())?;
         let mut matched = vec![false; offer.tags.len()];
         for key in self.keys(endpoint)? {
             let expected = self.tag(&parts, &key);
@@ -184,22 +235,43 @@ impl Mac<'_> {
         if matched.is_empty() || matched.contains(&false) {
             return Err(Refused::Mismatch("signature").into());
         }
-        Ok(Proof::of(self.assurance(), signed_time))
+        let proof = Proof::of(self.assurance(), signed_time);
+        let is_of_fields =
+            self.assurance() == Assurance::SignedFields && self.signed.iter().any(Part::is_within_body);
+        Ok(match self.shows {
+            Shows::Signed => proof.showing(parts.concat()),
+            Shows::Body if is_of_fields => proof.of_fields(parts.concat()),
+            Shows::Body => proof,
+        })
     }
 
     fn assurance(&self) -> Assurance {
-        let of_the_call = |part: &Part<'_>| {
-            !matches!(part, Part::Timestamp | Part::Text(_) | Part::Setting(_) | Part::Secret)
-        };
+        let is_signed = |is: fn(&Part<'_>) -> bool| self.signed.iter().any(is);
+        let is_of_the_call = is_signed(|part| {
+            !matches!(
+                part,
+                Part::Timestamp | Part::Nonce(_) | Part::Text(_) | Part::Setting(_) | Part::Secret
+            )
+        });
+        // Of a query some parameters are signed; of a text that is shown, every character.
+        let is_shown = self.shows == Shows::Signed && !is_signed(|part| matches!(part, Part::Query(_)));
+        let is_whole =
+            is_shown || is_signed(|part| matches!(part, Part::Body | Part::SomeBody | Part::Written("", _)));
         match self.timestamp {
             // It vouches for a time, and whoever has seen it can put any call beside it.
-            _ if !self.signed.iter().any(of_the_call) => Assurance::Token,
-            _ if !self.signed.iter().any(|part| matches!(part, Part::Body | Part::SomeBody)) => {
-                Assurance::SignedFields
-            }
+            _ if !is_of_the_call => Assurance::Token,
+            _ if !is_whole => Assurance::SignedFields,
             Some(rule) if rule.tolerance <= FRESH => Assurance::SignedFresh,
             _ => Assurance::Signed,
         }
+    }
+
+    /// The body, where the check needs something that stands within it.
+    fn read<'b>(&self, body: &'b [u8]) -> Read<'b> {
+        let needed = self.in_body.is_some()
+            || matches!(self.timestamp, Some(Timestamp { at: TimestampAt::Body(_), .. }))
+            || self.signed.iter().any(Part::is_within_body);
+        Read::new(body, self.fields, needed)
     }
 
     /// The keys of the endpoint's secrets, at least one. A secret that is none is left out: the others still serve.
@@ -213,12 +285,18 @@ impl Mac<'_> {
     }
 
     /// Reads signatures and time out of the call.
-    fn offer<'c>(&self, call: &'c Call<'_>, body: &[u8]) -> Result<Offer<'c>, Refused> {
-        let mut timestamp = self.timestamp.and_then(|rule| rule.offered(call, body));
+    fn offer<'c>(&self, call: &'c Call<'_>, read: &Read<'_>) -> Result<Offer<'c>, Refused> {
+        let node = read.node();
+        let of_body = |pointer: &str| Some(Cow::Owned(field(node.as_ref()?, pointer)?.into_owned()));
+        let mut timestamp = self.timestamp.and_then(|rule| match rule.at {
+            TimestampAt::Body(pointer) => of_body(pointer),
+            _ => rule.offered(call, read.bytes),
+        });
         let mut tags = Vec::with_capacity(1);
-        let in_body = self.in_body.and_then(|pointer| signed_field(body, pointer));
+        let in_body = self.in_body.and_then(of_body);
+        let in_query = self.in_query.and_then(|name| form::field(call.query.as_bytes(), name));
         let in_headers = self.headers.iter().filter_map(|name| call.header(name));
-        for value in in_headers.map(Cow::Borrowed).chain(in_body.map(Cow::Owned)) {
+        for value in in_headers.map(Cow::Borrowed).chain(in_body).chain(in_query) {
             let value = value.as_ref();
             if value.trim().is_empty() {
                 return Err(Refused::Malformed("an empty signature header"));
@@ -289,18 +367,20 @@ impl Mac<'_> {
         let keys = self.keys(endpoint)?;
         let key = keys.first().ok_or(Fault::Setting(self.secret))?;
         let timestamp = self.timestamp.map_or(Unit::Seconds, |rule| rule.unit).write(now);
-        if let Some(rule) = self.timestamp {
-            rule.put(draft, &timestamp).map_err(|_| BAD)?;
+        match self.timestamp {
+            Some(Timestamp { at: TimestampAt::Body(pointer), .. }) => {
+                self.put(draft, pointer, &timestamp).map_err(|_| BAD)?;
+            }
+            Some(rule) => rule.put(draft, &timestamp).map_err(|_| BAD)?,
+            None => {}
         }
         let tag = {
-            let call = draft.call();
-            let parts =
-                parts(self.signed, &call, &draft.body, endpoint, Some(&timestamp)).map_err(|failure| {
-                    match failure {
-                        Failure::Fault(fault) => fault,
-                        Failure::Refused(_) => BAD,
-                    }
-                })?;
+            let (call, read) = (draft.call(), self.read(&draft.body));
+            let parts = parts_of(self.signed, &call, &read, endpoint, Some(&timestamp));
+            let parts = parts.map_err(|failure| match failure {
+                Failure::Fault(fault) => fault,
+                Failure::Refused(_) => BAD,
+            })?;
             self.encoding.encode(self.tag(&parts, key).bytes())
         };
         let value = match (self.layout, self.timestamp) {
@@ -312,7 +392,11 @@ impl Mac<'_> {
             (Layout::Pairs(name), _) => format!("{name}={tag}"),
         };
         if let Some(pointer) = self.in_body {
-            return draft.set_member(pointer, &value).map_err(|_| BAD);
+            return self.put(draft, pointer, &value).map_err(|_| BAD);
+        }
+        if let Some(name) = self.in_query {
+            draft.add_parameter(name, &value);
+            return Ok(());
         }
         // A sample that belongs to a later family of headers is signed in that family's header.
         let family = |name: &&&str| draft.family.as_deref().is_none_or(|family| name.starts_with(family));
@@ -322,13 +406,19 @@ impl Mac<'_> {
         Ok(())
     }
 
+    /// Puts a text into the body of a draft.
+    fn put(&self, draft: &mut Draft, pointer: &'static str, text: &str) -> Result<(), Unreadable> {
+        draft.body = (self.fields.place)(pointer).changed(&draft.body, &|_| Some(text.to_owned()))?;
+        Ok(())
+    }
+
     /// Says how it works; see [`Scheme::describe`].
     pub fn describe(&self) -> Description {
         Description {
             method: self.algorithm.name.into(),
             headers: self.headers.iter().map(ToString::to_string).collect(),
-            parameters: Vec::new(),
-            in_body: self.in_body.map(InBody::Member),
+            parameters: self.in_query.map(str::to_owned).into_iter().collect(),
+            in_body: self.in_body.map(self.fields.place),
             timestamp_header: match self.timestamp {
                 Some(Timestamp { at: TimestampAt::Header(name), .. }) => Some(name.to_owned()),
                 _ => None,
@@ -353,7 +443,15 @@ impl Mac<'_> {
             Part::Header(name) => Some((*name).to_owned()),
             _ => None,
         }));
-        Evidence { headers, url: self.signed.iter().any(|part| matches!(part, Part::Url)) }
+        let is_url = |part: &Part<'_>| matches!(part, Part::Url | Part::Query(_));
+        Evidence { headers, url: self.in_query.is_some() || self.signed.iter().any(is_url) }
+    }
+}
+
+impl Part<'_> {
+    /// Whether it stands within the body, so that this has to be read.
+    fn is_within_body(&self) -> bool {
+        matches!(self, Part::Json(_) | Part::JsonMaybe(_) | Part::Nonce(_) | Part::Written(..))
     }
 }
 
@@ -380,6 +478,10 @@ impl Scheme for Mac<'static> {
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
         Mac::flaws(self, endpoint)
     }
+
+    fn covers_bytes(&self, _endpoint: &Endpoint) -> bool {
+        self.signed.iter().any(|part| matches!(part, Part::Body | Part::SomeBody))
+    }
 }
 
 /// The URL that the provider called: the setting `url`, else the host name that AWS gave the function. Never a header.
@@ -396,14 +498,28 @@ fn decoded_key(secret: &Secret) -> Option<Vec<u8>> {
     BASE64_STANDARD.decode(secret.expose()).ok().filter(|key| !key.is_empty())
 }
 
-/// The text of a JSON value inside a body that has not been checked yet.
-fn signed_field(body: &[u8], pointer: &str) -> Option<String> {
-    let text = std::str::from_utf8(body).ok()?;
-    json::check(text).ok()?;
-    Some(json::scalar(json::at(text.trim_ascii(), pointer).ok()??)?.into_owned())
+/// A body that has not been checked yet, and its text as JSON if it has one and the check needs it.
+struct Read<'b> {
+    bytes: &'b [u8],
+    text: Option<Cow<'b, str>>,
 }
 
-/// What is signed: the bytes of each part.
+impl<'b> Read<'b> {
+    fn new(bytes: &'b [u8], fields: Fields, needed: bool) -> Read<'b> {
+        Read { bytes, text: needed.then(|| (fields.read)(bytes)).and_then(Result::ok) }
+    }
+
+    fn node(&self) -> Option<Node<'_>> {
+        self.text.as_deref().map(Node::new)
+    }
+}
+
+/// The text at a JSON pointer.
+fn field<'t>(node: &Node<'t>, pointer: &str) -> Option<Cow<'t, str>> {
+    json::scalar(node.at(pointer).ok()??)
+}
+
+/// What is signed of a call whose body, if anything in it is, is JSON: the bytes of each part.
 pub(crate) fn parts<'p>(
     signed: &'p [Part<'p>],
     call: &'p Call<'_>,
@@ -411,25 +527,64 @@ pub(crate) fn parts<'p>(
     endpoint: &'p Endpoint,
     timestamp: Option<&'p str>,
 ) -> Result<Vec<Cow<'p, [u8]>>, Failure> {
+    let read = Read::new(body, Fields::JSON, signed.iter().any(Part::is_within_body));
+    parts_of(signed, call, &read, endpoint, timestamp)
+}
+
+fn parts_of<'p>(
+    signed: &'p [Part<'p>],
+    call: &'p Call<'_>,
+    read: &Read<'p>,
+    endpoint: &'p Endpoint,
+    timestamp: Option<&'p str>,
+) -> Result<Vec<Cow<'p, [u8]>>, Failure> {
+    const MISSING: Refused = Refused::Missing("signed field");
+    const BORDER: Refused = Refused::Malformed("a field that holds what comes after it");
+    let node = read.node();
+    let node = || node.as_ref().ok_or(MISSING);
+    let value = |pointer: &str| node()?.at(pointer).map_err(|_| MISSING);
     let part = |part: &'p Part<'p>| -> Result<Cow<'p, [u8]>, Failure> {
         let text = match *part {
-            Part::SomeBody if body.is_empty() => return Err(Refused::Missing("body").into()),
-            Part::Body | Part::SomeBody => return Ok(body.into()),
+            Part::SomeBody if read.bytes.is_empty() => return Err(Refused::Missing("body").into()),
+            Part::Body | Part::SomeBody => return Ok(read.bytes.into()),
             // Another one for each secret that is tried: put in by `tag`.
             Part::Secret => return Ok(Cow::Borrowed(&[])),
             Part::Timestamp => timestamp.ok_or(Refused::Missing("signed time"))?,
             Part::Header(name) => call.header(name).ok_or(Refused::Missing("signed header"))?,
-            Part::Url => return Ok(Cow::Owned(public_url(call, endpoint).into_bytes())),
             Part::Text(text) => text,
             Part::Setting(name) => endpoint.text(name).ok_or(Fault::Setting(name))?,
-            Part::Json(pointer) => {
-                let text = signed_field(body, pointer).ok_or(Refused::Missing("signed field"))?;
+            Part::Url => return Ok(Cow::Owned(public_url(call, endpoint).into_bytes())),
+            Part::Json(pointer) | Part::Nonce(pointer) => {
+                let text = value(pointer)?.and_then(json::scalar).ok_or(MISSING)?;
+                return Ok(Cow::Owned(text.into_owned().into_bytes()));
+            }
+            Part::JsonMaybe(pointer) => {
+                let text = value(pointer)?.and_then(json::scalar).unwrap_or_default();
+                return Ok(Cow::Owned(text.into_owned().into_bytes()));
+            }
+            Part::Written(pointer, write) => {
+                let text = write(value(pointer)?.ok_or(MISSING)?).map_err(|_| MISSING)?;
                 return Ok(Cow::Owned(text.into_bytes()));
+            }
+            Part::Query(write) => {
+                return Ok(Cow::Owned(write(&call.query).map_err(|_| MISSING)?.into_bytes()));
             }
         };
         Ok(text.as_bytes().into())
     };
-    signed.iter().map(part).collect()
+    let found: Vec<Cow<'p, [u8]>> = signed.iter().map(part).collect::<Result<_, Failure>>()?;
+    // Or what is signed could be cut in another place, into other fields.
+    let is_within = |text: &[u8], border: &str| {
+        !border.is_empty() && text.windows(border.len()).any(|window| window == border.as_bytes())
+    };
+    for ((part, text), next) in signed.iter().zip(&found).zip(signed.iter().skip(1)) {
+        if let (Part::Json(_) | Part::JsonMaybe(_), Part::Text(border)) = (part, next)
+            && is_within(text, border)
+        {
+            return Err(BORDER.into());
+        }
+    }
+    Ok(found)
 }
 
 impl Timestamp<'_> {
@@ -437,7 +592,10 @@ impl Timestamp<'_> {
     pub(crate) fn offered<'c>(&self, call: &'c Call<'_>, body: &[u8]) -> Option<Cow<'c, str>> {
         match self.at {
             TimestampAt::Header(name) => call.header(name).map(Cow::Borrowed),
-            TimestampAt::Body(pointer) => signed_field(body, pointer).map(Cow::Owned),
+            TimestampAt::Body(pointer) => {
+                let read = Read::new(body, Fields::JSON, true);
+                Some(Cow::Owned(field(&read.node()?, pointer)?.into_owned()))
+            }
             TimestampAt::Pair(_) => None,
         }
     }

@@ -5,7 +5,7 @@ use crate::handshake::Handshake;
 use crate::mac::Mac;
 use crate::settings::Endpoint;
 use crate::verify::{Scheme, Verified};
-use crate::{form, json, xml};
+use crate::{form, json, multipart, xml};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -99,8 +99,8 @@ pub struct Setting {
     pub shape: Shape,
     /// Whether calls can be served without it.
     pub required: bool,
-    /// Another setting that may be given in its place.
-    pub unless: Option<&'static str>,
+    /// Other settings, any of which may be given in its place.
+    pub unless: &'static [&'static str],
     /// Where its value stands in the provider's dashboard, with the dashboard's own labels.
     pub place: &'static str,
     /// A value for local trials, where not any text will do.
@@ -125,27 +125,27 @@ pub enum Shape {
 impl Setting {
     /// A secret that the row cannot do without.
     pub const fn secret(name: &'static str, place: &'static str) -> Setting {
-        Setting { name, shape: Shape::Secret, required: true, unless: None, place, example: None }
+        Setting { name, shape: Shape::Secret, required: true, unless: &[], place, example: None }
     }
 
     /// A text that the row cannot do without.
     pub const fn text(name: &'static str, place: &'static str) -> Setting {
-        Setting { name, shape: Shape::Text, required: true, unless: None, place, example: None }
+        Setting { name, shape: Shape::Text, required: true, unless: &[], place, example: None }
     }
 
     /// One of a few texts, which may be left out.
     pub const fn word(name: &'static str, words: &'static [&'static str], place: &'static str) -> Setting {
-        Setting { name, shape: Shape::Word(words), required: false, unless: None, place, example: None }
+        Setting { name, shape: Shape::Word(words), required: false, unless: &[], place, example: None }
     }
 
     /// A list of texts that the row cannot do without.
     pub const fn texts(name: &'static str, place: &'static str) -> Setting {
-        Setting { name, shape: Shape::Texts, required: true, unless: None, place, example: None }
+        Setting { name, shape: Shape::Texts, required: true, unless: &[], place, example: None }
     }
 
     /// An object that may be left out.
     pub const fn object(name: &'static str, place: &'static str) -> Setting {
-        Setting { name, shape: Shape::Object, required: false, unless: None, place, example: None }
+        Setting { name, shape: Shape::Object, required: false, unless: &[], place, example: None }
     }
 
     /// The same, which the row cannot do without.
@@ -158,9 +158,9 @@ impl Setting {
         Setting { required: false, ..self }
     }
 
-    /// The same, to be left out where that other one is given.
-    pub const fn unless(self, other: &'static str) -> Setting {
-        Setting { unless: Some(other), ..self }
+    /// The same, to be left out where one of those others is given.
+    pub const fn unless(self, others: &'static [&'static str]) -> Setting {
+        Setting { unless: others, ..self }
     }
 
     /// The same with a value for local trials.
@@ -189,6 +189,12 @@ pub const JSON_OR_FORM: Format = |body, _| form::or_json(body).map(Content::Json
 pub const FORM: Format = |body, _| form::body(body).map(Content::Json);
 /// XML. A document type is refused.
 pub const XML: Format = |body, _| xml::body(body).map(Content::Json);
+
+/// The same, or a form with files in it.
+pub const JSON_OR_ANY_FORM: Format = |body, _| {
+    let read = if multipart::is_form(body) { multipart::body(body) } else { form::or_json(body) };
+    read.map(Content::Json)
+};
 
 /// Where things stand in an event.
 #[derive(Clone, Copy)]

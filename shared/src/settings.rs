@@ -251,7 +251,7 @@ impl Document {
         let mut flaws = Vec::new();
         for setting in provider.settings {
             let given = |name: &str| values.get(&name.to_owned()).copied().filter(|value| !value.is_null());
-            let is_needed = setting.required && setting.unless.and_then(given).is_none();
+            let is_needed = setting.required && !setting.unless.iter().any(|other| given(other).is_some());
             flaws.extend(endpoint.take(setting, given(setting.name), is_needed));
         }
         match values.get(&RAW.to_owned()) {

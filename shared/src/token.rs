@@ -31,6 +31,8 @@ pub struct Token<'a> {
 pub enum Place<'a> {
     /// The whole value of a header.
     Header(&'a str),
+    /// The value of a header after a beginning that must be there exactly so.
+    After(&'a str, &'a str),
     /// A parameter of the query.
     Query(&'a str),
     /// A member of every object in an array of the body. Each of them needs the token: they may be told apart later.
@@ -69,6 +71,11 @@ impl Token<'_> {
     fn offered<'c>(&self, call: &'c Call<'_>) -> Result<Vec<Cow<'c, str>>, Refused> {
         match self.place {
             Place::Header(name) => Ok(call.header(name).map(Cow::Borrowed).into_iter().collect()),
+            Place::After(name, begin) => {
+                let Some(value) = call.header(name) else { return Ok(Vec::new()) };
+                let token = value.strip_prefix(begin).ok_or(Refused::Malformed("beginning of the token"))?;
+                Ok(vec![Cow::Borrowed(token)])
+            }
             Place::Query(name) => Ok(form::field(call.query.as_bytes(), name).into_iter().collect()),
             Place::Each { entries, member } => {
                 let bad = |_| Refused::Malformed("a body that cannot hold tokens");
@@ -87,6 +94,7 @@ impl Token<'_> {
         let secret = endpoint.secrets(self.secret)?.first().ok_or(Fault::Setting(self.secret))?;
         match self.place {
             Place::Header(name) => draft.set_header(name, secret.expose()),
+            Place::After(name, begin) => draft.set_header(name, &format!("{begin}{}", secret.expose())),
             Place::Query(name) => draft.add_parameter(name, secret.expose()),
             Place::Each { entries, member } => {
                 let signed = InBody::Each { entries, member }
@@ -109,7 +117,7 @@ impl Token<'_> {
             assurance: Some(Assurance::Token),
         };
         match self.place {
-            Place::Header(name) => description.headers.push(name.to_owned()),
+            Place::Header(name) | Place::After(name, _) => description.headers.push(name.to_owned()),
             Place::Query(name) => description.parameters.push(name.to_owned()),
             Place::Each { entries, member } => description.in_body = Some(InBody::Each { entries, member }),
         }

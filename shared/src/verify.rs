@@ -80,6 +80,16 @@ impl<'v> Verified<'v> {
         self.proof.content.as_deref().unwrap_or(self.body)
     }
 
+    /// What tells the call from every other: the fields that were signed, where they alone were, so that it stays the same
+    /// whatever somebody puts beside them; else the body, or of a call without one what is shown.
+    pub fn distinct(&self) -> &[u8] {
+        match &self.proof.fields {
+            Some(fields) => fields,
+            None if self.body.is_empty() => self.content(),
+            None => self.body,
+        }
+    }
+
     /// The settings that it was checked with.
     pub fn endpoint(&self) -> &'v Endpoint {
         self.endpoint
@@ -102,6 +112,7 @@ pub struct Proof {
     assurance: Assurance,
     signed_time: Option<i64>,
     content: Option<Vec<u8>>,
+    fields: Option<Vec<u8>>,
 }
 
 /// How a scheme is described to people, and where tests and `send --forge` find its signature.
@@ -130,6 +141,8 @@ pub enum InBody {
     Field(&'static str),
     /// A text in a JSON body, by its JSON pointer.
     Member(&'static str),
+    /// The first of these places that is there.
+    FirstOf(&'static [InBody]),
     /// A member of every object in an array.
     Each {
         /// The member of the body with the array.
@@ -148,8 +161,28 @@ impl InBody {
             InBody::Member(pointer) => {
                 json::with_text(&json::body(body)?, pointer, change).map(String::into_bytes)
             }
+            InBody::FirstOf(places) => {
+                let place = places.iter().find(|place| place.is_there(body));
+                place.ok_or(Unreadable("no such place in it"))?.changed(body, change)
+            }
             InBody::Each { entries, member } => {
                 json::with_each(&json::body(body)?, entries, member, change).map(String::into_bytes)
+            }
+        }
+    }
+}
+
+impl InBody {
+    /// Whether something stands there.
+    fn is_there(&self, body: &[u8]) -> bool {
+        match *self {
+            InBody::Field(name) => form::field(body, name).is_some(),
+            InBody::Member(pointer) => {
+                json::body(body).is_ok_and(|body| json::at(&body, pointer).is_ok_and(|value| value.is_some()))
+            }
+            InBody::FirstOf(places) => places.iter().any(|place| place.is_there(body)),
+            InBody::Each { entries, member } => {
+                json::body(body).is_ok_and(|body| json::each(&body, entries, member).is_ok())
             }
         }
     }
@@ -163,6 +196,12 @@ impl fmt::Display for InBody {
         match self {
             InBody::Field(name) => write!(f, "{name}="),
             InBody::Member(pointer) => f.write_str(pointer),
+            InBody::FirstOf(places) => {
+                for (i, place) in places.iter().enumerate() {
+                    write!(f, "{}{place}", if i > 0 { " or " } else { "" })?;
+                }
+                Ok(())
+            }
             InBody::Each { entries, member } => write!(f, "{entries}[].{member}"),
         }
     }
@@ -206,6 +245,11 @@ pub trait Scheme: sealed::Sealed + Sync {
     fn flaws(&self, _endpoint: &Endpoint) -> Vec<Flaw> {
         Vec::new()
     }
+
+    /// Whether each byte of the body is signed, and not what it says alone: there spaces, or the order of members, may differ.
+    fn covers_bytes(&self, _endpoint: &Endpoint) -> bool {
+        true
+    }
 }
 
 pub(crate) mod sealed {
@@ -228,13 +272,18 @@ pub fn verify<'v>(
 impl Proof {
     /// For the schemes of this crate alone.
     pub(crate) fn of(assurance: Assurance, signed_time: Option<i64>) -> Proof {
-        Proof { assurance, signed_time, content: None }
+        Proof { assurance, signed_time, content: None, fields: None }
     }
 
     /// The same with what the event is read from in place of the body: the text that was encrypted, the query of a call
     /// without a body. It was checked as a whole.
     pub(crate) fn showing(self, content: Vec<u8>) -> Proof {
         Proof { content: Some(content), ..self }
+    }
+
+    /// The same with the fields of the body that alone were signed, as they were signed.
+    pub(crate) fn of_fields(self, fields: Vec<u8>) -> Proof {
+        Proof { fields: Some(fields), ..self }
     }
 
     /// Of two checks that a call passed, the stronger.

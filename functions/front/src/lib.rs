@@ -44,7 +44,7 @@ pub static PROVIDER: Provider = Provider {
     docs: "https://dev.frontapp.com/docs/application-webhooks",
     settings: &[
         Setting::secret("signing_key", "Settings > Developers > (app) > Basic information > Signing key")
-            .unless("api_secret"),
+            .unless(&["api_secret"]),
         Setting::secret("api_secret", "Settings > Integrations > Webhooks > API secret").optional(),
     ],
     scheme: &BySecret(&[(APPLICATION.secret, &APPLICATION), (RULE.secret, &RULE)]),

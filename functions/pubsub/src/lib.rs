@@ -42,10 +42,10 @@ pub static PROVIDER: Provider = Provider {
             "Pub/Sub > Subscriptions > (the subscription) > Enable authentication > Audience; where that is empty, the \
              endpoint URL",
         )
-        .unless("token")
+        .unless(&["token"])
         .example("https://hooks.example.com/pubsub"),
         Setting::text("service_account", "Enable authentication > Service account: its email address")
-            .unless("token")
+            .unless(&["token"])
             .example("push@example.iam.gserviceaccount.com"),
         Setting::secret("token", "of your own choice; the same in `?token=` of the endpoint URL").optional(),
         Setting::object("jwks", "keys of your own choice in place of Google's, for trials").example(trial::rsa::JWKS),

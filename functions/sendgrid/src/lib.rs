@@ -46,7 +46,7 @@ pub static PROVIDER: Provider = Provider {
             "Settings > Mail Settings > Event Webhooks > (webhook) > Security features > Verification Key; of Inbound Parse \
              signature.public_key of its security policy",
         )
-        .unless("basic_auth")
+        .unless(&["basic_auth"])
         .example(trial::P256),
         Setting::object("basic_auth", "your choice, for Inbound Parse: https://USERNAME:PASSWORD@… in its URL"),
     ],

@@ -48,7 +48,7 @@ pub static PROVIDER: Provider = Provider {
             "consumer_secret",
             "Developer Console > Apps > (the app) > Keys and tokens > API key secret",
         )
-        .unless("client_secret"),
+        .unless(&["client_secret"]),
         Setting::secret(
             "client_secret",
             "Developer Console > Apps > (the app) > Keys and tokens > OAuth 2.0 client secret",

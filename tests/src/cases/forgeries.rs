@@ -74,6 +74,9 @@ fn forge(provider: &'static Provider, vector: &Vector) -> Vec<Forgery> {
 
     if how.assurance.is_some_and(|assurance| assurance.covers_body()) {
         of_body(&genuine, &mut add);
+        if provider.scheme.covers_bytes(&document.endpoints()[0]) {
+            of_bytes(&genuine, &mut add);
+        }
     }
     let without = |names: &[String]| {
         let mut request = genuine.clone();
@@ -104,33 +107,37 @@ fn forge(provider: &'static Provider, vector: &Vector) -> Vec<Forgery> {
     all
 }
 
+/// What is said in the body is changed.
 fn of_body(genuine: &Request, add: &mut impl FnMut(&str, Request)) {
     let len = genuine.body.len();
-    let changed = |change: &dyn Fn(&mut Vec<u8>)| {
-        let mut request = genuine.clone();
-        change(&mut request.body);
-        request
-    };
     for (what, place) in [("first", 0), ("middle", len / 2), ("last", len.saturating_sub(1))] {
         if len > 0 {
-            add(&format!("a bit of the {what} byte"), changed(&|body| body[place] ^= 1));
+            add(&format!("a bit of the {what} byte"), with_body(genuine, &|body| body[place] ^= 1));
         }
     }
-    add("a newline after it", changed(&|body| body.push(b'\n')));
-    add("a byte order mark before it", changed(&|body| drop(body.splice(0..0, *b"\xef\xbb\xbf"))));
-    add("the last byte gone", changed(&|body| body.truncate(len - 1)));
-    add("the body gone", changed(&|body| body.clear()));
-    add("the body twice", changed(&|body| body.extend_from_within(..)));
-    add(
-        "CRLF for LF",
-        changed(&|body| {
-            let text = String::from_utf8_lossy(body).replace('\n', "\r\n");
-            *body = text.into_bytes();
-        }),
-    );
+    add("the last byte gone", with_body(genuine, &|body| body.truncate(len - 1)));
+    add("the body gone", with_body(genuine, &|body| body.clear()));
+    add("the body twice", with_body(genuine, &|body| body.extend_from_within(..)));
+}
+
+/// What is said in the body stays, and its bytes are changed.
+fn of_bytes(genuine: &Request, add: &mut impl FnMut(&str, Request)) {
+    add("a newline after it", with_body(genuine, &|body| body.push(b'\n')));
+    add("a byte order mark before it", with_body(genuine, &|body| drop(body.splice(0..0, *b"\xef\xbb\xbf"))));
+    let crlf = |body: &mut Vec<u8>| {
+        let text = String::from_utf8_lossy(body).replace('\n', "\r\n");
+        *body = text.into_bytes();
+    };
+    add("CRLF for LF", with_body(genuine, &crlf));
     if let Ok(value) = serde_json::from_slice::<Value>(&genuine.body) {
-        add("the body serialised anew", changed(&|body| *body = value.to_string().into_bytes()));
+        add("the body serialised anew", with_body(genuine, &|body| *body = value.to_string().into_bytes()));
     }
+}
+
+fn with_body(genuine: &Request, change: &dyn Fn(&mut Vec<u8>)) -> Request {
+    let mut request = genuine.clone();
+    change(&mut request.body);
+    request
 }
 
 fn of_header(genuine: &Request, name: &str, add: &mut impl FnMut(&str, Request)) {

@@ -12,6 +12,7 @@ mod edges;
 mod envelope;
 mod fallback;
 mod faults;
+mod fields;
 mod forgeries;
 mod handshakes;
 mod house;
