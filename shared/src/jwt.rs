@@ -107,11 +107,11 @@ impl Authority {
             return Err(Refused::Mismatch("aud").into());
         }
         for claim in self.claims {
-            let (names, expected) = match *claim {
-                Claim::Is(names, expected) => (names, expected),
+            let (names, wanted) = match *claim {
+                Claim::Is(names, wanted) => (names, wanted),
                 Claim::Setting { ref name, setting, otherwise } => {
-                    let expected = endpoint.text(setting).or(otherwise);
-                    (std::slice::from_ref(name), expected.ok_or(Fault::Setting(setting))?)
+                    let wanted = endpoint.text(setting).or(otherwise);
+                    (std::slice::from_ref(name), wanted.ok_or(Fault::Setting(setting))?)
                 }
                 Claim::True(name) => {
                     let said = json::member(claims, name).map_err(|_| Refused::Malformed("claims"))?;
@@ -125,7 +125,7 @@ impl Authority {
             for name in names {
                 said.extend(text(name)?);
             }
-            if said.is_empty() || said.iter().any(|said| said != expected) {
+            if said.is_empty() || said.iter().any(|said| said != wanted) {
                 return Err(Refused::Mismatch(names.first().copied().unwrap_or_default()).into());
             }
         }
