@@ -514,14 +514,16 @@ fn a_storm_of_unknown_keys_is_one_fetch() {
 /// fetches; when the server is well again, so are we.
 #[test]
 fn a_sick_server_of_keys_is_our_fault() {
-    let long = format!(r#"{{"keys":[],"x":"{}"}}"#, "x".repeat(10 * 1024 * 1024));
+    let mut long = jwks(KEY);
+    long["x"] = "x".repeat(256 * 1024).into();
     let foreign = json!({ "keys": [{ "kty": "EC", "kid": KEY, "crv": "P-256", "x": "AA", "y": "AA" }] });
     let manners = [
         Manner::Status(500),
         Manner::Status(404),
         Manner::Status(201),
         Manner::Redirects,
-        Manner::Says(long),
+        Manner::Says(long.to_string()),
+        Manner::Says(format!("[{}", "x".repeat(10 * 1024 * 1024))),
         Manner::Says("<html>".into()),
         Manner::Says("{}".into()),
         Manner::Says(r#"{"keys":[]}"#.into()),
