@@ -1,5 +1,6 @@
 //! Hashes, MACs and the one comparison. This module and its children are all that imports a crypto crate.
 
+pub mod aes;
 pub mod rsa;
 pub mod signature;
 
@@ -39,7 +40,10 @@ pub static HMAC_SHA384: Algorithm = Algorithm { name: "HMAC-SHA384", len: 48, co
 /// HMAC with SHA-512, RFC 2104 and FIPS 180-4.
 pub static HMAC_SHA512: Algorithm = Algorithm { name: "HMAC-SHA512", len: 64, compute: hmac::<Hmac<Sha512>> };
 /// Plain SHA-256 over a concatenation that holds the key as one of its parts. The key argument is not used.
-pub static SHA256: Algorithm = Algorithm { name: "SHA-256", len: 32, compute: sha256 };
+pub static SHA256: Algorithm = Algorithm { name: "SHA-256", len: 32, compute: digest::<Sha256> };
+/// Plain SHA-1 over a concatenation that holds the key as one of its parts. The key argument is not used. Only for what
+/// offers nothing better.
+pub static SHA1: Algorithm = Algorithm { name: "SHA-1", len: 20, compute: digest::<Sha1> };
 
 /// A MAC or digest. It has no `==`: tags are compared with [`same`] alone.
 pub struct Tag {
@@ -74,11 +78,11 @@ pub fn same_text(a: &[u8], b: &[u8]) -> bool {
 
 /// SHA-256 of the parts, one after another, in lower-case hex.
 pub fn sha256_hex(parts: &[&[u8]]) -> String {
-    hex::encode(sha256(&[], parts).bytes())
+    hex::encode(digest::<Sha256>(&[], parts).bytes())
 }
 
-fn sha256(_key: &[u8], parts: &[&[u8]]) -> Tag {
-    let mut hash = Sha256::new();
+fn digest<D: Digest>(_key: &[u8], parts: &[&[u8]]) -> Tag {
+    let mut hash = D::new();
     for part in parts {
         hash.update(part);
     }

@@ -39,6 +39,8 @@ pub enum Fault {
     Held,
     /// The event that started the function is not one of payload format 2.0.
     Event(&'static str),
+    /// The answer that the provider asks for could not be made.
+    Answer(&'static str),
     /// A defect of ours.
     Panic,
 }
@@ -92,6 +94,7 @@ impl fmt::Display for Fault {
             Fault::Bucket(what) => write!(f, "bucket: {what}"),
             Fault::Held => f.write_str("another call is storing the same event"),
             Fault::Event(what) => write!(f, "event: {what}"),
+            Fault::Answer(what) => write!(f, "answer: {what}"),
             Fault::Panic => f.write_str("a defect in the function; see the line `panic` before this one"),
         }
     }

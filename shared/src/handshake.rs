@@ -499,7 +499,7 @@ fn is_inert(text: &str) -> bool {
 }
 
 /// Whether a text is short and of an alphabet that means nothing to a browser.
-fn is_plain(text: &str) -> bool {
+pub(crate) fn is_plain(text: &str) -> bool {
     let legal = |b: u8| b.is_ascii_alphanumeric() || b"-_.=".contains(&b);
     !text.is_empty() && text.len() <= MAX_CHALLENGE && text.bytes().all(legal)
 }

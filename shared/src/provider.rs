@@ -189,6 +189,8 @@ pub const JSON_OR_FORM: Format = |body, _| form::or_json(body).map(Content::Json
 pub const FORM: Format = |body, _| form::body(body).map(Content::Json);
 /// XML. A document type is refused.
 pub const XML: Format = |body, _| xml::body(body).map(Content::Json);
+/// XML or a JSON object.
+pub const XML_OR_JSON: Format = |body, _| xml::or_json(body).map(Content::Json);
 
 /// The same, or a form with files in it.
 pub const JSON_OR_ANY_FORM: Format = |body, _| {

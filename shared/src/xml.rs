@@ -117,6 +117,14 @@ pub fn body(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
     Ok(Cow::Owned(text))
 }
 
+/// JSON where the body begins as an object, else a document; which of the two shows in the body itself.
+pub fn or_json(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
+    match bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start().first() {
+        Some(b'{') => json::body(bytes),
+        _ => body(bytes),
+    }
+}
+
 fn element(start: &BytesStart<'_>, elements: &mut usize) -> Result<Element, Unreadable> {
     *elements += 1;
     if *elements > MAX_ELEMENTS {

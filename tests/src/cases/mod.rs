@@ -26,6 +26,7 @@ mod queue;
 mod raw;
 mod redrive;
 mod release;
+mod sealed;
 mod settings;
 mod signatures;
 mod support;

@@ -75,6 +75,9 @@ impl Bench {
     pub fn send_at(&self, request: &Request, second: i64) -> Answered {
         let plain = self.event_at(&request.function_url_event_at(BodyAs::AwsDecides, second), second);
         let base64 = self.event_at(&request.function_url_event_at(BodyAs::Base64, second), second);
+        // An answer that is encrypted for its receiver is another one each time, of the same length.
+        let encrypted = self.gate.provider().reply_by.is_some() && plain.body.len() == base64.body.len();
+        let base64 = if encrypted { Answered { body: plain.body.clone(), ..base64 } } else { base64 };
         assert_eq!(plain, base64, "text or base64 makes a difference");
         plain
     }

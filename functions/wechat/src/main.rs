@@ -1,0 +1,5 @@
+//! The Lambda function.
+
+fn main() -> Result<(), shared::run::Error> {
+    shared::run(&wechat::PROVIDER)
+}
