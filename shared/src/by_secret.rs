@@ -53,14 +53,8 @@ impl Scheme for BySecret {
             names.dedup();
             names
         };
-        let mut methods: Vec<&str> = Vec::new();
-        for Description { method, .. } in &all {
-            if !methods.contains(&method.as_ref()) {
-                methods.push(method);
-            }
-        }
         Description {
-            method: methods.join(" or ").into(),
+            method: common(all.iter().map(|description| description.method.as_ref())).into(),
             headers: names(|description| &description.headers),
             parameters: names(|description| &description.parameters),
             in_body: None,
@@ -176,4 +170,19 @@ impl Scheme for Every {
     fn covers_bytes(&self, endpoint: &Endpoint) -> bool {
         self.0.given(endpoint).any(|scheme| scheme.covers_bytes(endpoint))
     }
+}
+
+/// What the names of methods have in common: `HMAC` of `HMAC-SHA1` and `HMAC-SHA256`.
+fn common<'m>(methods: impl Iterator<Item = &'m str>) -> String {
+    let mut common: Option<&str> = None;
+    for method in methods {
+        let family = method.split('-').next().unwrap_or_default();
+        common = match common {
+            None => Some(method),
+            Some(before) if before == method => common,
+            Some(before) if before.split('-').next() == Some(family) => Some(family),
+            Some(_) => return "by settings".to_owned(),
+        };
+    }
+    common.unwrap_or_default().to_owned()
 }

@@ -47,7 +47,7 @@ impl UrlForm {
         if query.iter().any(|field| is_digest(&field)) {
             // Another digest is another body: no other secret could make it pass.
             let digest = form::only(&query, self.digest).ok_or(Refused::Malformed("a second digest"))?;
-            if *digest != crypto::sha256_hex(&[body]) {
+            if !crypto::same(digest.as_bytes(), crypto::sha256_hex(&[body]).as_bytes()) {
                 return Err(Refused::Malformed("digest of the body"));
             }
             // The sender appends it. Elsewhere it could be what somebody wrote into a field of a form that was signed.

@@ -40,7 +40,8 @@ pub static PROVIDER: Provider = Provider {
             "verify_token",
             "of your own choice; the same in hub.verify_token, where the hub knows that",
         )
-        .optional(),
+        .optional()
+        .example("throw-away verify token"),
     ],
     scheme: &BySecret(&[
         (SHA1.secret, &SHA1),

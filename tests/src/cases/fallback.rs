@@ -19,6 +19,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use shared::provider::Shape;
 use shared::sample::{self, Draft};
 use shared::settings::Document;
 use std::collections::BTreeSet;
@@ -147,8 +148,12 @@ fn by_key_pair(provider: &str) -> (Request, Value, Duration) {
 fn of_sample(entry: &Entry) -> (Request, Value, Duration) {
     let row = entry.provider;
     let mut settings = json!({});
-    for setting in row.settings.iter().filter(|setting| setting.required) {
-        settings[setting.name] = setting.example.unwrap_or(SECRET).into();
+    for setting in row.settings.iter().filter(|setting| setting.required || setting.example.is_some()) {
+        let text = setting.example.unwrap_or(SECRET);
+        settings[setting.name] = match setting.shape {
+            Shape::Object => serde_json::from_str(text).expect("an example that is an object"),
+            _ => text.into(),
+        };
     }
     let document = Document::read(row, &settings.to_string()).expect("a JSON object");
     let sample = entry.samples.iter().rfind(|sample| !sample.is_handshake()).expect("a sample of an event");
