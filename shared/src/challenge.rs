@@ -10,6 +10,7 @@ use crate::error::{Failure, Fault, Refused};
 use crate::form;
 use crate::handshake::{Handshake, Outcome, Rejected, marked};
 use crate::json;
+use crate::keys::RemoteKeys;
 use crate::mac::Mac;
 use crate::reply::Reply;
 use crate::sample::Draft;
@@ -75,6 +76,14 @@ impl Scheme for Challenged {
 
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
         self.scheme.flaws(endpoint)
+    }
+
+    fn remote(&self, endpoint: &Endpoint) -> Option<&'static dyn RemoteKeys> {
+        self.scheme.remote(endpoint)
+    }
+
+    fn covers_bytes(&self, endpoint: &Endpoint) -> bool {
+        self.scheme.covers_bytes(endpoint)
     }
 }
 

@@ -171,27 +171,6 @@ impl Handshake for HeaderChallenge {
     }
 }
 
-/// A signed call that says nothing but that the provider tries whether the URL answers and checks.
-pub struct SignedProbe {
-    /// Where in the body the text stands that tells it from events, as a JSON pointer, and the text.
-    pub mark: (&'static str, &'static str),
-    /// All members that it may have. One with more is an event.
-    pub members: &'static [&'static str],
-}
-
-impl Sealed for SignedProbe {}
-
-impl Handshake for SignedProbe {
-    fn signed(&self, verified: &Verified<'_>) -> Option<Reply> {
-        marked(verified, self.mark, Some(self.members))?;
-        Some(Reply::handshake(Answer::EMPTY_200))
-    }
-
-    fn describe(&self) -> &'static str {
-        "a signed probe, answered 200"
-    }
-}
-
 /// HEAD, by which a provider tries whether the URL answers. It says nothing and is told nothing.
 pub struct HeadProbe;
 

@@ -167,6 +167,11 @@ impl Scheme for UrlForm {
         self.urls(call, endpoint).into_iter().next().unwrap_or_default()
     }
 
+    /// Of a form what it says is signed.
+    fn covers_bytes(&self, _endpoint: &Endpoint) -> bool {
+        false
+    }
+
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {
         let is_url = |url: &str| url.starts_with("https://") || url.starts_with("http://");
         let flawed = endpoint.text(URL).is_some_and(|url| !is_url(url));

@@ -4,10 +4,10 @@
 //! in the query as `sig`, which is not looked at.
 //! Replay: no time is signed; token and time of the message are in the signed body. Deadline not published.
 
-use shared::handshake::SignedProbe;
+use shared::handshake::{Ping, SignedPing};
 use shared::mac::Mac;
 use shared::provider::Field::{Body, Maybe};
-use shared::provider::{Event, Facts, Provider, Setting, Time};
+use shared::provider::{Answer, Event, Facts, Provider, Setting, Time};
 use std::time::Duration;
 
 /// The row.
@@ -20,10 +20,11 @@ pub static PROVIDER: Provider = Provider {
         "Viber > More > Settings > Bots > (the bot) > Edit info > Your app key",
     )],
     scheme: &Mac { secret: "auth_token", headers: &["x-viber-content-signature"], ..Mac::HMAC_SHA256 },
-    handshakes: &[&SignedProbe {
+    handshakes: &[&SignedPing(&[Ping {
         mark: ("/event", "webhook"),
-        members: &["event", "timestamp", "chat_hostname", "message_token"],
-    }],
+        without: &["message", "sender", "user", "user_id"],
+        answer: Answer::EMPTY_200,
+    }])],
     event: Event {
         kind: &[&[Body("/event"), Maybe(&Body("/message/type"))]],
         // A message has one token in all that is told of it, and may be delivered to several people and their devices.

@@ -4,11 +4,11 @@
 //! method; Google's signs with SHA-1.
 //! Replay: no time is signed. An entry's digest tells it. Deadline not published.
 
-use shared::by_secret::BySecret;
 use shared::crypto::{HMAC_SHA1, HMAC_SHA384, HMAC_SHA512};
 use shared::declared;
 use shared::handshake::IntentVerification;
 use shared::mac::{Layout, Mac};
+use shared::one_of::OneOf;
 use shared::provider::Field::{After, Body, Item, Where, Word};
 use shared::provider::{Event, Facts, Field, Provider, Setting, Split, Time};
 use std::time::Duration;
@@ -43,12 +43,7 @@ pub static PROVIDER: Provider = Provider {
         .optional()
         .example("throw-away verify token"),
     ],
-    scheme: &BySecret(&[
-        (SHA1.secret, &SHA1),
-        (SHA256.secret, &SHA256),
-        (SHA384.secret, &SHA384),
-        (SHA512.secret, &SHA512),
-    ]),
+    scheme: &OneOf { first: &SHA1, others: &[&SHA256, &SHA384, &SHA512], in_body: None },
     handshakes: &[&IntentVerification { topics: "topics", token: "verify_token" }],
     format: declared::format,
     event: Event {

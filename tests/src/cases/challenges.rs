@@ -512,6 +512,8 @@ fn a_signed_probe_is_told_from_events() {
     }
     for body in [
         json!({ "event": "webhook", "message": { "type": "text", "text": "pay" } }),
+        json!({ "event": "webhook", "sender": { "id": "a" } }),
+        json!({ "event": "webhook", "user_id": "a" }),
         json!({ "event": "Webhook" }),
         json!({ "event": ["webhook"] }),
         json!({ "events": "webhook" }),
