@@ -129,7 +129,7 @@ pub enum Part<'a> {
     Url,
     /// The text at a JSON pointer into the body.
     Json(&'a str),
-    /// The same; nothing where there is none.
+    /// The same; nothing where there is none or null.
     JsonMaybe(&'a str),
     /// The same, of a text that is new in every call and says nothing about the event.
     Nonce(&'a str),
@@ -235,13 +235,14 @@ impl Mac<'_> {
         if matched.is_empty() || matched.contains(&false) {
             return Err(Refused::Mismatch("signature").into());
         }
-        let proof = Proof::of(self.assurance(), signed_time);
-        let is_of_fields =
-            self.assurance() == Assurance::SignedFields && self.signed.iter().any(Part::is_within_body);
+        let mut proof = Proof::of(self.assurance(), signed_time);
+        let is_field = |part: &Part<'_>| part.is_within_body() || matches!(part, Part::Query(_));
+        if self.assurance() == Assurance::SignedFields && self.signed.iter().any(is_field) {
+            proof = proof.of_fields(parts.concat());
+        }
         Ok(match self.shows {
-            Shows::Signed => proof.showing(parts.concat()),
-            Shows::Body if is_of_fields => proof.of_fields(parts.concat()),
             Shows::Body => proof,
+            Shows::Signed => proof.showing(parts.concat()),
         })
     }
 
@@ -559,8 +560,11 @@ fn parts_of<'p>(
                 return Ok(Cow::Owned(text.into_owned().into_bytes()));
             }
             Part::JsonMaybe(pointer) => {
-                let text = value(pointer)?.and_then(json::scalar).unwrap_or_default();
-                return Ok(Cow::Owned(text.into_owned().into_bytes()));
+                let value = value(pointer)?.unwrap_or("null");
+                if value.starts_with(['{', '[']) {
+                    return Err(MISSING.into());
+                }
+                return Ok(Cow::Owned(json::scalar(value).unwrap_or_default().into_owned().into_bytes()));
             }
             Part::Written(pointer, write) => {
                 let text = write(value(pointer)?.ok_or(MISSING)?).map_err(|_| MISSING)?;

@@ -198,6 +198,12 @@ pub const JSON_OR_ANY_FORM: Format = |body, _| {
     read.map(Content::Json)
 };
 
+/// The same, or a form with files in it.
+pub const JSON_OR_ANY_FORM: Format = |body, _| {
+    let read = if multipart::is_form(body) { multipart::body(body) } else { form::or_json(body) };
+    read.map(Content::Json)
+};
+
 /// Where things stand in an event.
 #[derive(Clone, Copy)]
 pub struct Event<'a> {

@@ -76,7 +76,7 @@ pub static PROVIDER: Provider = Provider {
     },
     deadline: Duration::from_secs(10),
     facts: Facts {
-        retries: "6 in 8 hours; a Route the same",
+        retries: "6 in 8 hours",
         proof: "documented formula, Python's hmac; no official vector has its key",
         checked: "2026-11-25",
     },

@@ -84,7 +84,15 @@ fn each_signed_member_counts() {
                 let old = members.get(name).cloned().expect("it");
                 members.insert(name.clone(), other(&old));
                 assert!(send(&vector, &with_body(&vector, &changed)).is_refused(), "{} {name}", vector.id);
-                forgeries += 1;
+                let mut deeper = body.clone();
+                let members = deeper.pointer_mut(pointer).and_then(Value::as_object_mut).expect("it");
+                members.insert(name.clone(), json!({ "a": old.clone() }));
+                assert!(
+                    send(&vector, &with_body(&vector, &deeper)).is_refused(),
+                    "{} {name} within",
+                    vector.id
+                );
+                forgeries += 2;
                 // A field without a value is as good as none where only values are named.
                 if provider == "momo" && (old == json!("") || old.is_null()) {
                     continue;
@@ -223,6 +231,7 @@ fn each_signed_parameter_counts_and_no_other_is_told() {
         let with_body = Request { body: br#"{"vnp_Amount":"1"}"#.to_vec(), ..vector.request() };
         let answered = send(&vector, &with_body);
         assert_eq!(answered.envelope()["data"], genuine.envelope()["data"], "{}", vector.id);
+        assert_eq!(told(&answered), told(&genuine), "{}", vector.id);
     }
     assert!(forgeries > 150, "only {forgeries}");
     // Events come by GET alone.
