@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 const AN_HOUR: i64 = 3600;
 /// How far from its end a signature is changed: past what base64's last character pads.
 const FROM_END: usize = 8;
+/// How many characters of base64 a key of AES-256 has, without padding.
+const AES_KEY: usize = 43;
 
 /// What is wrong with a forged call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -155,7 +157,13 @@ fn replace(name: &str, value: &mut Value, secrets: &BTreeSet<&str>) -> Result<()
             }
         }
         _ if secrets.contains(name) && !value.as_str().is_some_and(trial::is_public_half) => {
-            *value = Value::String(random()?)
+            let old = value.as_str().or_else(|| value.get(0)?.as_str()).unwrap_or_default();
+            let mut other = random()?;
+            // Keys of AES are of one length; hex is base64 too.
+            if old.len() == AES_KEY {
+                other.truncate(AES_KEY);
+            }
+            *value = Value::String(other);
         }
         _ => {}
     }

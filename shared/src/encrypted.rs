@@ -35,7 +35,7 @@ pub struct Encrypted {
     pub ciphertext: &'static str,
     /// The setting with the token or tokens.
     pub token: &'static str,
-    /// Where the token may stand in an event: [`InBody::Member`]. A sample gets it at the first of them that it has room for.
+    /// The members where the token may stand in an event; a sample gets it at the first of them that it has room for.
     pub tokens: &'static [InBody],
     /// What tells a challenge from events: where it stands, as a JSON pointer, and the text.
     pub mark: (&'static str, &'static str),
@@ -46,16 +46,15 @@ pub struct Encrypted {
 }
 
 impl Encrypted {
-    /// Where the token may stand.
+    fn is_encrypted(&self, endpoint: &Endpoint) -> bool {
+        endpoint.has(self.signature.secret)
+    }
+
     fn pointers(&self) -> impl Iterator<Item = &'static str> {
         self.tokens.iter().filter_map(|place| match place {
             InBody::Member(pointer) => Some(*pointer),
             _ => None,
         })
-    }
-
-    fn is_encrypted(&self, endpoint: &Endpoint) -> bool {
-        endpoint.has(self.signature.secret)
     }
 
     /// The ciphertext of a body, if it has one.

@@ -192,13 +192,7 @@ pub const XML: Format = |body, _| xml::body(body).map(Content::Json);
 /// XML or a JSON object.
 pub const XML_OR_JSON: Format = |body, _| xml::or_json(body).map(Content::Json);
 
-/// The same, or a form with files in it.
-pub const JSON_OR_ANY_FORM: Format = |body, _| {
-    let read = if multipart::is_form(body) { multipart::body(body) } else { form::or_json(body) };
-    read.map(Content::Json)
-};
-
-/// The same, or a form with files in it.
+/// JSON, a form, or a form with files in it; which of them shows in the body.
 pub const JSON_OR_ANY_FORM: Format = |body, _| {
     let read = if multipart::is_form(body) { multipart::body(body) } else { form::or_json(body) };
     read.map(Content::Json)
