@@ -16,7 +16,7 @@ const ROOM_FOR_ALL: usize = 95;
 /// Of what no row says, because the operator does.
 const BY_SETTINGS: &str = "by settings";
 /// Longer titles are cut.
-const LONGEST_TITLE: usize = 22;
+const LONGEST_TITLE: usize = 17;
 
 /// The options of `hookgate providers`.
 #[derive(Args)]

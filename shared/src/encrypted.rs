@@ -175,7 +175,7 @@ impl Scheme for Encrypted {
     fn describe(&self, endpoint: &Endpoint) -> Description {
         let signature = self.signature.describe();
         if self.is_encrypted(endpoint) {
-            return Description { method: format!("{}, AES-256-CBC", signature.method).into(), ..signature };
+            return Description { method: format!("{}, AES", signature.method).into(), ..signature };
         }
         let has_settings = endpoint.has(self.token);
         Description {

@@ -301,7 +301,7 @@ impl Scheme for Framed {
             None => self.signatures,
         };
         Description {
-            method: if bare.is_some() { "SHA-1 without the body" } else { "SHA-1, AES-256-CBC" }.into(),
+            method: if bare.is_some() { "SHA-1 without the body" } else { "SHA-1, AES" }.into(),
             headers: Vec::new(),
             parameters: parameters.iter().map(ToString::to_string).collect(),
             in_body: None,
