@@ -6,7 +6,8 @@
 use crate::screen::{self, FAINT, STRONG, paint};
 use serde_json::{Map, Value};
 use shared::provider::{Provider, Setting, Shape};
-use shared::settings::{Document, Problem};
+use shared::settings::{Document, Endpoint, Problem};
+use shared::verify::Assurance;
 use std::fmt::Write as _;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -296,7 +297,11 @@ fn assignment(setting: &Setting) -> String {
 fn first_example() -> String {
     registry::ENTRIES
         .iter()
-        .find(|entry| matches!(entry.provider.settings, [setting] if setting.required))
+        .find(|entry| {
+            let signed = entry.provider.scheme.describe(&Endpoint::default()).assurance;
+            let one_secret = matches!(entry.provider.settings, [setting] if setting.required);
+            one_secret && signed.is_some_and(Assurance::covers_body)
+        })
         .map(|entry| example(entry.provider))
         .unwrap_or_default()
 }

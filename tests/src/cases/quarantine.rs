@@ -56,12 +56,17 @@ fn a_call_under_a_wrong_secret_is_kept_whole() {
         let request = request.at("/some/path").header("cookie", "CaNaRy").header("authorization", "CaNaRy");
         let function = with_quarantine(provider, &sqs, &mistaken(&settings)).start();
         let before = now() * 1000;
-        assert_refused(&send(&function, &request), provider);
+        let (outcome, refused) = (send(&function, &request), entry(provider).provider.refused);
+        assert_eq!(
+            (outcome.status(), &*outcome.body()),
+            (refused.status, refused.body.as_bytes()),
+            "{provider}"
+        );
         let kept = suspects(&sqs);
         let [suspect] = kept.as_slice() else { panic!("{provider}: {kept:?}") };
         let said = ["quarantineversion", "provider", "method", "path"]
             .map(|name| suspect[name].as_str().expect(name));
-        assert_eq!(said, ["1.0", provider, "POST", "/some/path"]);
+        assert_eq!(said, ["1.0", provider, &request.method, "/some/path"]);
         let received = suspect["received"].as_i64().expect("a number");
         assert!((before..before + 60_000).contains(&received), "{provider}: {received}");
         assert_eq!(body_of(suspect), request.body, "{provider}");
