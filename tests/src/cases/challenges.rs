@@ -320,7 +320,7 @@ fn a_hub_is_told_what_the_settings_want() {
     for query in [
         String::new(),
         format!("hub.topic={topic}&hub.challenge=a"),
-        format!("hub.mode=subscribe&hub.challenge=a"),
+        "hub.mode=subscribe&hub.challenge=a".to_owned(),
         format!("hub.mode=subscribe&hub.topic={topic}"),
         format!("hub.mode=subscribe&hub.topic={topic}&hub.challenge="),
         format!("hub.mode=SUBSCRIBE&hub.topic={topic}&hub.challenge=a"),
