@@ -20,9 +20,15 @@ use shared::trial;
 use shared::verify::{InBody, verify};
 use std::collections::HashSet;
 
+/// Rows whose events are encrypted: what is read is not what is sent, and to sign twice is to encrypt twice.
+const ENCRYPTED: [&str; 4] = ["dingtalk", "feishu", "wechat", "wecom"];
+
 fuzz_target!(|data: &[u8]| {
     let [row, variant, request @ ..] = data else { return };
     let provider = registry::ENTRIES[usize::from(*row) % registry::ENTRIES.len()].provider;
+    if ENCRYPTED.contains(&provider.name) {
+        return;
+    }
     let (headers, body) = split(request);
     let by_settings = provider.event_by_settings.is_some();
     let mut settings = if by_settings {
@@ -65,7 +71,10 @@ fuzz_target!(|data: &[u8]| {
     match provider.event.split {
         Split::One => {
             let [event] = events.as_slice() else { panic!("one call, one event") };
-            check_data(provider, &draft.body, event);
+            // Signatures and tokens in a body are cut out of its data.
+            if !matches!(provider.name, "mailgun" | "googlechat") {
+                check_data(provider, &draft.body, event);
+            }
         }
         Split::Entries { entries, .. } | Split::Nested { entries, .. } => {
             let Some(wanted) = items_of(&draft.body, provider.event.split) else { return };
@@ -124,18 +133,34 @@ fn accepted(
 ) -> Option<Vec<Envelope>> {
     let mut draft = draft.clone();
     if provider.scheme.sign(&mut draft, endpoint, now).is_err() {
-        let lacks_time = provider.name == "zalo" && signed::zalo_time(&draft.body).is_none();
-        assert!(lacks_time || lacks_header(provider, endpoint, &draft), "cannot be signed");
+        let is_no_event = provider.name == "zalo" && signed::zalo_time(&draft.body).is_none()
+            || signed::is_no_event(provider.name, &draft.body);
+        let needs_fields = !provider.scheme.covers_bytes(endpoint);
+        assert!(
+            is_no_event || needs_fields || lacks_header(provider, endpoint, &draft),
+            "{} cannot be signed",
+            provider.name
+        );
         return None;
     }
     let call = draft.call();
     let verified = match verify(provider, &call, endpoint, now) {
         Ok(verified) => verified,
         Err(failure) => {
-            assert!(signed::is_no_event(provider.name, &draft.body), "a genuine call: {failure:?}");
+            // Fields that could be cut in two ways are refused, however well they are signed.
+            let is_of_fields = !provider.scheme.covers_bytes(endpoint);
+            assert!(
+                is_of_fields || signed::is_no_event(provider.name, &draft.body),
+                "a genuine call of {}: {failure:?}",
+                provider.name
+            );
             return None;
         }
     };
+    if verified.content() != verified.body() {
+        // What is read is what was signed within the body: it has no oracle here.
+        return None;
+    }
     let events = envelopes(&verified, now * 1000);
     assert!(!events.is_empty(), "verified means queued");
     assert_eq!(events, envelopes(&verified, now * 1000), "twice the same");

@@ -1,7 +1,7 @@
 //! Settings to run a row with.
 
 use serde_json::{Map, Value, json};
-use shared::provider::{Provider, Shape};
+use shared::provider::{Provider, Setting, Shape};
 use shared::settings::Document;
 use shared::trial;
 
@@ -17,15 +17,30 @@ pub fn document(provider: &Provider) -> Document {
     Document::of(provider, &settings(provider))
 }
 
-/// Settings with both secrets for a row that has a fixed set of required ones.
+/// Settings with both secrets for a row that has a fixed set of required ones; with its examples where not any text is a
+/// secret.
 pub fn settings(provider: &Provider) -> Map<String, Value> {
-    let required = provider.settings.iter().filter(|setting| setting.required);
-    let values = required.map(|setting| {
+    let settings = settings_of(provider, false);
+    let is_usable = Document::of(provider, &settings).endpoints()[0].usable().is_ok();
+    if is_usable { settings } else { settings_of(provider, true) }
+}
+
+fn settings_of(provider: &Provider, by_example: bool) -> Map<String, Value> {
+    // Keys that would have to be fetched are pinned.
+    let is_pinned = |setting: &Setting| setting.shape == Shape::Object && setting.example.is_some();
+    let given = provider.settings.iter().filter(|setting| setting.required || is_pinned(setting));
+    let values = given.map(|setting| {
         let value = match setting.shape {
             // Not any text is a public key.
-            Shape::Secret if setting.example.is_some_and(trial::is_public_half) => setting.example.into(),
+            Shape::Secret
+                if setting.example.is_some_and(|text| by_example || trial::is_public_half(text)) =>
+            {
+                setting.example.into()
+            }
             Shape::Secret => json!([SECRET, OLD_SECRET]),
-            Shape::Object => setting.example.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default(),
+            Shape::Object => {
+                setting.example.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+            }
             _ => setting.example.unwrap_or("1").into(),
         };
         (setting.name.to_owned(), value)

@@ -107,7 +107,7 @@ pub fn zalo_time(body: &[u8]) -> Option<String> {
 }
 
 /// Whether a call is none that its provider sends, however well it is signed: a payload of Braintree in the shape of a
-/// challenge, a call of Microsoft Graph without notifications.
+/// challenge, a body of X's in that shape, a call of Microsoft Graph without notifications, one of Teams without a body.
 pub fn is_no_event(provider: &str, body: &[u8]) -> bool {
     let text = std::str::from_utf8(body).unwrap_or_default();
     match provider {
@@ -116,6 +116,11 @@ pub fn is_no_event(provider: &str, body: &[u8]) -> bool {
             let hex = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
             payload.is_empty() || ((20..=32).contains(&payload.len()) && payload.bytes().all(hex))
         }
+        "x" => {
+            let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._~+/=-".contains(&byte);
+            (1..=128).contains(&text.len()) && text.bytes().all(legal)
+        }
+        "msteams" => body.is_empty(),
         "msgraph" => {
             let tree = tree::parse(text.strip_prefix('\u{feff}').unwrap_or(text));
             tree.is_none_or(|tree| tree.member("value").is_none_or(|list| list.elements().is_empty()))
