@@ -127,13 +127,7 @@ fn parse(path: &Path) -> Result<Reading, String> {
 /// can be tried whose secret nobody but itself has.
 fn for_trials(provider: &Provider) -> Option<Map<String, Value>> {
     let needed = || provider.settings.iter().filter(|setting| setting.required);
-    let example = |setting: &Setting| {
-        let value = match setting.shape {
-            Shape::Object => serde_json::from_str(setting.example?).ok()?,
-            _ => setting.example?.into(),
-        };
-        Some((setting.name.to_owned(), value))
-    };
+    let example = |setting: &Setting| Some((setting.name.to_owned(), setting.example_value()?));
     needed().next()?;
     needed().map(example).collect()
 }

@@ -13,7 +13,7 @@ use clap::ValueEnum as _;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, Table};
 use registry::{ENTRIES, Entry, Sample};
 use serde_json::{Map, Value};
-use shared::provider::{Provider, Shape};
+use shared::provider::Provider;
 use shared::queue::{DEFAULT_MAX_BYTES, Store};
 use shared::settings::Endpoint;
 use std::fs::{DirBuilder, File};
@@ -222,12 +222,9 @@ fn folder() -> Result<PathBuf, String> {
 fn throw_away(provider: &'static Provider) -> Result<Configured, String> {
     let mut table = Map::new();
     for setting in provider.settings.iter().filter(|setting| setting.required || setting.example.is_some()) {
-        let value = match (setting.example, setting.shape) {
-            (Some(example), Shape::Object) => {
-                serde_json::from_str(example).map_err(|error| error.to_string())?
-            }
-            (Some(example), _) => example.into(),
-            (None, _) => forge::random()?.into(),
+        let value = match setting.example_value() {
+            Some(example) => example,
+            None => forge::random()?.into(),
         };
         table.insert(setting.name.to_owned(), value);
     }

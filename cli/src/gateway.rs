@@ -79,7 +79,7 @@ impl Gateway {
         }
         // A page that proves who owns the host is asked for at the host's root, where any provider may claim it.
         if call.method == "GET" {
-            for gate in self.gates.iter().filter(|gate| gate.provider().all_methods().contains(&"GET")) {
+            for gate in self.gates.iter().filter(|gate| gate.provider().comes_by("GET")) {
                 let outcome = gate.answer(&call, received, Duration::MAX).await;
                 if outcome.why == Why::Handshake {
                     self.tell(gate.provider(), &outcome);

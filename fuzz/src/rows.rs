@@ -38,9 +38,7 @@ fn settings_of(provider: &Provider, by_example: bool) -> Map<String, Value> {
                 setting.example.into()
             }
             Shape::Secret => json!([SECRET, OLD_SECRET]),
-            Shape::Object => {
-                setting.example.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
-            }
+            Shape::Object => setting.example_value().unwrap_or_default(),
             _ => setting.example.unwrap_or("1").into(),
         };
         (setting.name.to_owned(), value)

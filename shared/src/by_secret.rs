@@ -57,10 +57,8 @@ impl Scheme for BySecret {
             method: common(all.iter().map(|description| description.method.as_ref())).into(),
             headers: names(|description| &description.headers),
             parameters: names(|description| &description.parameters),
-            in_body: None,
-            timestamp_header: None,
-            tolerance: None,
             assurance: all.iter().map(|description| description.assurance).min().flatten(),
+            ..Description::default()
         }
     }
 

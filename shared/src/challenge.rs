@@ -8,7 +8,7 @@
 use crate::call::Call;
 use crate::error::{Failure, Fault, Refused};
 use crate::form;
-use crate::handshake::{Handshake, Outcome, Rejected, marked};
+use crate::handshake::{Handshake, Outcome, Rejected, endpoint_of, marked};
 use crate::json;
 use crate::keys::RemoteKeys;
 use crate::mac::Mac;
@@ -37,7 +37,7 @@ pub struct Challenged {
 
 impl Challenged {
     fn answer(&self, call: &Call<'_>, settings: Option<&Document>) -> Result<Reply, Failure> {
-        let endpoint = settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?;
+        let endpoint = endpoint_of(call, settings)?;
         let challenge = form::field(call.query.as_bytes(), self.challenge);
         let challenge = challenge.ok_or(Refused::Missing("challenge"))?;
         if !is_token(challenge.as_bytes()) {

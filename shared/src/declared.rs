@@ -308,15 +308,7 @@ impl Scheme for Declared {
     }
 
     fn describe(&self, endpoint: &Endpoint) -> Description {
-        let mut whole = Description {
-            method: "by settings".into(),
-            headers: Vec::new(),
-            parameters: Vec::new(),
-            in_body: None,
-            timestamp_header: None,
-            tolerance: None,
-            assurance: None,
-        };
+        let mut whole = Description { method: "by settings".into(), ..Description::default() };
         let Ok(defences) = Defences::of(endpoint) else { return whole };
         let mut methods = Vec::new();
         if let Some(signature) = &defences.signature {

@@ -6,10 +6,10 @@
 //! does not leave with the event: whoever may read the queue could send calls with it.
 
 use crate::call::Call;
+use crate::crypto::SHA256;
 use crate::crypto::aes::{self, BLOCK};
-use crate::crypto::{self, SHA256};
 use crate::error::{Failure, Fault, Refused};
-use crate::handshake::{Handshake, Outcome, Rejected, is_plain};
+use crate::handshake::{Handshake, Outcome, Rejected, is_one_of, is_plain};
 use crate::json;
 use crate::mac::Mac;
 use crate::reply::Reply;
@@ -87,11 +87,7 @@ impl Encrypted {
             if token.len() > MAX_TOKEN {
                 return Err(BAD.into());
             }
-            let mut matched = false;
-            for secret in endpoint.secrets(self.token)? {
-                matched |= crypto::same_text(secret.bytes(), token.as_bytes());
-            }
-            if !matched {
+            if !is_one_of(endpoint.secrets(self.token)?, &token) {
                 return Err(Refused::Mismatch("token").into());
             }
             drop(token);
@@ -181,11 +177,9 @@ impl Scheme for Encrypted {
         Description {
             method: if has_settings { "token" } else { "by settings" }.into(),
             headers: if has_settings { Vec::new() } else { signature.headers },
-            parameters: Vec::new(),
             in_body: Some(InBody::FirstOf(self.tokens)),
-            timestamp_header: None,
-            tolerance: None,
             assurance: Some(Assurance::Token),
+            ..Description::default()
         }
     }
 

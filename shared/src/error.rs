@@ -58,6 +58,16 @@ pub enum Failure {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unreadable(pub &'static str);
 
+impl Failure {
+    /// The fault of what we made ourselves: where a call like it would be refused, this one.
+    pub(crate) fn of_ours(self, otherwise: Fault) -> Fault {
+        match self {
+            Failure::Fault(fault) => fault,
+            Failure::Refused(_) => otherwise,
+        }
+    }
+}
+
 impl From<Refused> for Failure {
     fn from(refused: Refused) -> Failure {
         Failure::Refused(refused)

@@ -445,7 +445,10 @@ impl Builder<'_> {
         let (id, id_source) = match way(self.event.id, ":") {
             Some((id, from_header)) => (id, self.id_source(from_header)),
             None => {
-                let digest = crypto::sha256_hex(&[self.verified.content()]);
+                let (content, distinct) = (self.verified.content(), self.verified.distinct());
+                let is_digested = std::ptr::eq(content, distinct);
+                let digest =
+                    if is_digested { call_digest.to_owned() } else { crypto::sha256_hex(&[content]) };
                 (self.with_headers(digest), IdSource::Digest)
             }
         };

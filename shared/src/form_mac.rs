@@ -9,7 +9,7 @@ use crate::call::Call;
 use crate::crypto::{self, Algorithm};
 use crate::error::{Failure, Fault, Refused};
 use crate::form;
-use crate::handshake::{Handshake, Outcome, Rejected};
+use crate::handshake::{Handshake, Outcome, Rejected, endpoint_of};
 use crate::mac::{Encoding, MAX_SIGNATURE_HEADER, MAX_SIGNATURES};
 use crate::reply::Reply;
 use crate::sample::Draft;
@@ -70,7 +70,7 @@ impl FormMac {
     }
 
     fn answer(&self, call: &Call<'_>, settings: Option<&Document>) -> Result<Reply, Failure> {
-        let endpoint = settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?;
+        let endpoint = endpoint_of(call, settings)?;
         let challenge = form::field(call.query.as_bytes(), self.challenge);
         let challenge = challenge.ok_or(Refused::Missing("challenge"))?;
         if !is_challenge(&challenge) {
@@ -123,12 +123,9 @@ impl Scheme for FormMac {
     fn describe(&self, _endpoint: &Endpoint) -> Description {
         Description {
             method: self.algorithm.name.into(),
-            headers: Vec::new(),
-            parameters: Vec::new(),
             in_body: Some(InBody::Field(self.signatures)),
-            timestamp_header: None,
-            tolerance: None,
             assurance: Some(Assurance::Signed),
+            ..Description::default()
         }
     }
 

@@ -12,7 +12,7 @@ use crate::crypto::aes::{self, BLOCK};
 use crate::crypto::{self, SHA1, Tag};
 use crate::error::{Failure, Fault, Refused};
 use crate::form;
-use crate::handshake::{Handshake, Outcome, Rejected, is_plain};
+use crate::handshake::{Handshake, Outcome, Rejected, endpoint_of, is_plain};
 use crate::json;
 use crate::mac::{Encoding, Unit};
 use crate::provider::{Content, Format};
@@ -245,7 +245,7 @@ impl Framed {
     }
 
     fn give_back(&self, call: &Call<'_>, settings: Option<&Document>) -> Result<Reply, Failure> {
-        let endpoint = settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?;
+        let endpoint = endpoint_of(call, settings)?;
         endpoint.usable()?;
         let asked = form::field(call.query.as_bytes(), self.echo).ok_or(Refused::Missing("text to echo"))?;
         let text = match self.bare_signature {
@@ -302,12 +302,9 @@ impl Scheme for Framed {
         };
         Description {
             method: if bare.is_some() { "SHA-1 without the body" } else { "SHA-1, AES" }.into(),
-            headers: Vec::new(),
             parameters: parameters.iter().map(ToString::to_string).collect(),
-            in_body: None,
-            timestamp_header: None,
-            tolerance: None,
             assurance: Some(if bare.is_some() { Assurance::Token } else { Assurance::Signed }),
+            ..Description::default()
         }
     }
 

@@ -108,7 +108,7 @@ impl Gate {
         received: SystemTime,
         until: Instant,
     ) -> Result<Outcome, Rejected> {
-        if !self.provider.all_methods().contains(&&*call.method) {
+        if !self.provider.comes_by(&call.method) {
             return Ok(self.wrong_method());
         }
         if call.body().is_some_and(|body| body.len() > MAX_BODY) {

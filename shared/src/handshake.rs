@@ -13,6 +13,7 @@ use crate::json;
 use crate::provider::Answer;
 use crate::reply::Reply;
 use crate::sample::Draft;
+use crate::secret::Secret;
 use crate::settings::{Document, Endpoint};
 use crate::verify::{Verified, sealed::Sealed};
 use std::borrow::Cow;
@@ -102,15 +103,11 @@ impl Handshake for VerifyToken {
 
 impl VerifyToken {
     fn answer(&self, call: &Call<'_>, settings: Option<&Document>) -> Result<Reply, Failure> {
-        let endpoint = settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?;
+        let endpoint = endpoint_of(call, settings)?;
         let ours = endpoint.secrets(self.setting)?;
         let parameter = |name| form::field(call.query.as_bytes(), name);
         let token = parameter(self.token).ok_or(Refused::Missing("verify token"))?;
-        let mut matched = false;
-        for secret in ours {
-            matched |= crypto::same_text(secret.bytes(), token.as_bytes());
-        }
-        if !matched {
+        if !is_one_of(ours, &token) {
             return Err(Refused::Mismatch("verify token").into());
         }
         if parameter(self.mode.0).as_deref() != Some(self.mode.1) {
@@ -221,7 +218,7 @@ impl Handshake for IntentVerification {
 
 impl IntentVerification {
     fn answer(&self, call: &Call<'_>, settings: Option<&Document>) -> Result<Reply, Failure> {
-        let endpoint = settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?;
+        let endpoint = endpoint_of(call, settings)?;
         endpoint.usable()?;
         let fields = form::fields(call.query.as_bytes()).map_err(|_| Refused::Malformed("query"))?;
         let parameter = |name| form::only(&fields, name).ok_or(Refused::Missing("parameter of a hub"));
@@ -232,11 +229,7 @@ impl IntentVerification {
         }
         if endpoint.has(self.token) {
             let token = parameter("hub.verify_token")?;
-            let mut matched = false;
-            for secret in endpoint.secrets(self.token)? {
-                matched |= crypto::same_text(secret.bytes(), token.as_bytes());
-            }
-            if !matched {
+            if !is_one_of(endpoint.secrets(self.token)?, token) {
                 return Err(Refused::Mismatch("verify token").into());
             }
         }
@@ -338,7 +331,7 @@ impl QueryEcho {
         settings: Option<&Document>,
         text: Option<&Cow<'_, str>>,
     ) -> Result<Reply, Failure> {
-        settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?.usable()?;
+        endpoint_of(call, settings)?.usable()?;
         let text = text.filter(|text| is_inert(text)).ok_or(Refused::Malformed("text to echo"))?;
         Ok(Reply::echo("text/plain; charset=utf-8", text.clone().into_owned()))
     }
@@ -470,6 +463,23 @@ pub(crate) fn marked<'v>(
     let known = |(name, _): &(Cow<'_, str>, _)| members.is_none_or(|known| known.contains(&name.as_ref()));
     let nothing_else = json::members(&body).ok()?.iter().all(known);
     nothing_else.then_some(body)
+}
+
+/// The endpoint that a call is for; a fault where the settings could not be read.
+pub(crate) fn endpoint_of<'d>(
+    call: &Call<'_>,
+    settings: Option<&'d Document>,
+) -> Result<&'d Endpoint, Failure> {
+    Ok(settings.ok_or(Fault::Settings("could not be read"))?.endpoint(call)?)
+}
+
+/// Whether a text is one of these secrets. Each of them is compared, whichever it is.
+pub(crate) fn is_one_of(secrets: &[Secret], text: &str) -> bool {
+    let mut matched = false;
+    for secret in secrets {
+        matched |= crypto::same_text(secret.bytes(), text.as_bytes());
+    }
+    matched
 }
 
 /// Whether a text is of any alphabet and can do no harm as plain text.

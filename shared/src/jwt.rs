@@ -427,13 +427,5 @@ impl Scheme for Vouched {
 }
 
 fn description() -> Description {
-    Description {
-        method: "RS256 JWT".into(),
-        headers: Vec::new(),
-        parameters: Vec::new(),
-        in_body: None,
-        timestamp_header: None,
-        tolerance: None,
-        assurance: Some(Assurance::Token),
-    }
+    Description { method: "RS256 JWT".into(), assurance: Some(Assurance::Token), ..Description::default() }
 }

@@ -217,11 +217,7 @@ impl Mac<'_> {
     ) -> Result<Proof, Failure> {
         let read = self.read(body);
         let offer = self.offer(call, &read)?;
-        let signed_time = match (self.timestamp, offer.timestamp.as_deref()) {
-            (None, _) => None,
-            (Some(_), None) => return Err(Refused::Missing("signed time").into()),
-            (Some(rule), Some(text)) => Some(rule.check(text, now)?),
-        };
+        let signed_time = signed_time(self.timestamp, offer.timestamp.as_deref(), now)?;
         let parts = parts_of(self.signed, call, &read, endpoint, offer.timestamp.as_deref())?;
         let mut matched = vec![false; offer.tags.len()];
         for key in self.keys(endpoint)? {
@@ -378,10 +374,7 @@ impl Mac<'_> {
         let tag = {
             let (call, read) = (draft.call(), self.read(&draft.body));
             let parts = parts_of(self.signed, &call, &read, endpoint, Some(&timestamp));
-            let parts = parts.map_err(|failure| match failure {
-                Failure::Fault(fault) => fault,
-                Failure::Refused(_) => BAD,
-            })?;
+            let parts = parts.map_err(|failure| failure.of_ours(BAD))?;
             self.encoding.encode(self.tag(&parts, key).bytes())
         };
         let value = match (self.layout, self.timestamp) {
@@ -420,10 +413,7 @@ impl Mac<'_> {
             headers: self.headers.iter().map(ToString::to_string).collect(),
             parameters: self.in_query.map(str::to_owned).into_iter().collect(),
             in_body: self.in_body.map(self.fields.place),
-            timestamp_header: match self.timestamp {
-                Some(Timestamp { at: TimestampAt::Header(name), .. }) => Some(name.to_owned()),
-                _ => None,
-            },
+            timestamp_header: self.timestamp.and_then(|rule| rule.header()),
             tolerance: self.timestamp.map(|rule| rule.tolerance),
             assurance: Some(self.assurance()),
         }
@@ -438,14 +428,8 @@ impl Mac<'_> {
 
     /// What a later check needs; see [`Scheme::evidence`].
     pub fn evidence(&self) -> Evidence {
-        let Description { mut headers, timestamp_header, .. } = self.describe();
-        headers.extend(timestamp_header);
-        headers.extend(self.signed.iter().filter_map(|part| match part {
-            Part::Header(name) => Some((*name).to_owned()),
-            _ => None,
-        }));
-        let is_url = |part: &Part<'_>| matches!(part, Part::Url | Part::Query(_));
-        Evidence { headers, url: self.in_query.is_some() || self.signed.iter().any(is_url) }
+        let Evidence { headers, url } = evidence_of(self.describe(), self.signed);
+        Evidence { headers, url: url || self.in_query.is_some() }
     }
 }
 
@@ -518,6 +502,26 @@ impl<'b> Read<'b> {
 /// The text at a JSON pointer.
 fn field<'t>(node: &Node<'t>, pointer: &str) -> Option<Cow<'t, str>> {
     json::scalar(node.at(pointer).ok()??)
+}
+
+/// What a later check needs of the headers that a scheme describes, and of the parts that are signed.
+pub(crate) fn evidence_of(description: Description, signed: &[Part<'_>]) -> Evidence {
+    let Description { mut headers, timestamp_header, .. } = description;
+    headers.extend(timestamp_header);
+    headers.extend(signed.iter().filter_map(|part| match part {
+        Part::Header(name) => Some((*name).to_owned()),
+        _ => None,
+    }));
+    Evidence { headers, url: signed.iter().any(|part| matches!(part, Part::Url | Part::Query(_))) }
+}
+
+/// The signed time of a call in Unix seconds, where the rule demands one.
+pub(crate) fn signed_time(
+    rule: Option<Timestamp<'_>>,
+    offered: Option<&str>,
+    now: i64,
+) -> Result<Option<i64>, Refused> {
+    rule.map(|rule| rule.check(offered.ok_or(Refused::Missing("signed time"))?, now)).transpose()
 }
 
 /// What is signed of a call whose body, if anything in it is, is JSON: the bytes of each part.
@@ -614,8 +618,16 @@ impl Timestamp<'_> {
         Ok(())
     }
 
+    /// The header that it stands in alone, if it does.
+    pub(crate) fn header(&self) -> Option<String> {
+        match self.at {
+            TimestampAt::Header(name) => Some(name.to_owned()),
+            _ => None,
+        }
+    }
+
     /// A signed time in Unix seconds, if it is one and near enough to ours.
-    pub(crate) fn check(&self, text: &str, now: i64) -> Result<i64, Refused> {
+    fn check(&self, text: &str, now: i64) -> Result<i64, Refused> {
         let signed = self.unit.read(text).ok_or(Refused::Malformed("signed time"))?;
         if signed.abs_diff(now) > self.tolerance {
             return Err(Refused::Stale);

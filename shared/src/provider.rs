@@ -6,6 +6,7 @@ use crate::mac::Mac;
 use crate::settings::Endpoint;
 use crate::verify::{Scheme, Verified};
 use crate::{form, json, multipart, xml};
+use serde_json::Value;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -68,6 +69,11 @@ impl Provider {
         deadline: Duration::from_secs(10),
         facts: Facts { retries: "", proof: "", checked: "" },
     };
+
+    /// Whether events or handshakes come by a method.
+    pub fn comes_by(&self, method: &str) -> bool {
+        self.methods.contains(&method) || self.handshakes.iter().any(|handshake| handshake.method() == method)
+    }
 
     /// The methods by which events or handshakes come, in the order of the alphabet.
     pub fn all_methods(&self) -> Vec<&'static str> {
@@ -151,6 +157,14 @@ impl Setting {
     /// The same, which the row cannot do without.
     pub const fn needed(self) -> Setting {
         Setting { required: true, ..self }
+    }
+
+    /// Its value for local trials as it stands in a settings document, if there is one.
+    pub fn example_value(&self) -> Option<Value> {
+        match self.shape {
+            Shape::Object => serde_json::from_str(self.example?).ok(),
+            _ => self.example.map(Into::into),
+        }
     }
 
     /// The same, to be left out at will.

@@ -5,7 +5,7 @@
 use crate::call::Call;
 use crate::crypto::signature::{Algorithm, PublicKey};
 use crate::error::{Failure, Fault, Refused};
-use crate::mac::{self, Encoding, FRESH, MAX_SIGNATURE_HEADER, Part, Timestamp, TimestampAt};
+use crate::mac::{self, Encoding, FRESH, MAX_SIGNATURE_HEADER, Part, Timestamp};
 use crate::sample::Draft;
 use crate::secret::Secret;
 use crate::settings::{Endpoint, Flaw};
@@ -94,11 +94,7 @@ impl Scheme for Signature {
         let signature = self.encoding.bytes(text).filter(|bytes| self.algorithm.fits(bytes));
         let signature = signature.ok_or(Refused::Malformed("signature"))?;
         let timestamp = self.timestamp.and_then(|rule| rule.offered(call, body));
-        let signed_time = match (self.timestamp, timestamp.as_deref()) {
-            (None, _) => None,
-            (Some(_), None) => return Err(Refused::Missing("signed time").into()),
-            (Some(rule), Some(text)) => Some(rule.check(text, now)?),
-        };
+        let signed_time = mac::signed_time(self.timestamp, timestamp.as_deref(), now)?;
         let message = self.message(call, body, endpoint, timestamp.as_deref())?;
         if !self.keys(endpoint)?.iter().any(|key| key.verifies(&message, &signature)) {
             return Err(Refused::Mismatch("signature").into());
@@ -117,11 +113,8 @@ impl Scheme for Signature {
             rule.put(draft, text).map_err(|_| BAD)?;
         }
         let text = timestamp.as_ref().map(|(_, text)| text.as_str());
-        let message =
-            self.message(&draft.call(), &draft.body, endpoint, text).map_err(|failure| match failure {
-                Failure::Fault(fault) => fault,
-                Failure::Refused(_) => BAD,
-            })?;
+        let message = self.message(&draft.call(), &draft.body, endpoint, text);
+        let message = message.map_err(|failure| failure.of_ours(BAD))?;
         let signature = (trial.0)(self.algorithm.trial, &message).ok_or(Fault::Setting(self.key))?;
         draft.set_header(self.header, &self.encoding.encode(&signature));
         Ok(())
@@ -131,25 +124,15 @@ impl Scheme for Signature {
         Description {
             method: self.algorithm.name.into(),
             headers: vec![self.header.to_owned()],
-            parameters: Vec::new(),
-            in_body: None,
-            timestamp_header: match self.timestamp {
-                Some(Timestamp { at: TimestampAt::Header(name), .. }) => Some(name.to_owned()),
-                _ => None,
-            },
+            timestamp_header: self.timestamp.and_then(|rule| rule.header()),
             tolerance: self.timestamp.map(|rule| rule.tolerance),
             assurance: Some(self.assurance()),
+            ..Description::default()
         }
     }
 
     fn evidence(&self, endpoint: &Endpoint) -> Option<Evidence> {
-        let Description { mut headers, timestamp_header, .. } = self.describe(endpoint);
-        headers.extend(timestamp_header);
-        headers.extend(self.signed.iter().filter_map(|part| match part {
-            Part::Header(name) => Some((*name).to_owned()),
-            _ => None,
-        }));
-        Some(Evidence { headers, url: self.signed.iter().any(|part| matches!(part, Part::Url)) })
+        Some(mac::evidence_of(self.describe(endpoint), self.signed))
     }
 
     fn flaws(&self, endpoint: &Endpoint) -> Vec<Flaw> {

@@ -4,6 +4,7 @@ use crate::call::Call;
 use crate::crypto;
 use crate::error::{Failure, Fault, Refused};
 use crate::form;
+use crate::handshake::is_one_of;
 use crate::json::{self, Raw};
 use crate::sample::Draft;
 use crate::settings::{Endpoint, Flaw};
@@ -56,11 +57,7 @@ impl Token<'_> {
         }
         let secrets = endpoint.secrets(self.secret)?;
         for token in &offered {
-            let mut matched = false;
-            for secret in secrets {
-                matched |= crypto::same_text(secret.bytes(), token.as_bytes());
-            }
-            if !matched {
+            if !is_one_of(secrets, token) {
                 return Err(Refused::Mismatch("token").into());
             }
         }
@@ -109,12 +106,8 @@ impl Token<'_> {
     pub fn describe(&self) -> Description {
         let mut description = Description {
             method: "token".into(),
-            headers: Vec::new(),
-            parameters: Vec::new(),
-            in_body: None,
-            timestamp_header: None,
-            tolerance: None,
             assurance: Some(Assurance::Token),
+            ..Description::default()
         };
         match self.place {
             Place::Header(name) | Place::After(name, _) => description.headers.push(name.to_owned()),
@@ -224,11 +217,8 @@ impl Scheme for Basic {
         Description {
             method: "HTTP Basic".into(),
             headers: vec!["authorization".to_owned()],
-            parameters: Vec::new(),
-            in_body: None,
-            timestamp_header: None,
-            tolerance: None,
             assurance: Some(Assurance::Basic),
+            ..Description::default()
         }
     }
 

@@ -25,21 +25,25 @@ const STRANGER_P256: &str = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEKAwQI12zTbr/cmw
 
 /// Signs a message with the key of that kind, if there is one.
 pub fn sign(key: TrialKey, message: &[u8]) -> Option<Vec<u8>> {
-    match key {
-        TrialKey::Ed25519 => signature::sign_ed25519(PRIVATE, message),
-        TrialKey::P256 => signature::sign_p256(PRIVATE, &BASE64_STANDARD.decode(P256).ok()?, message),
-        TrialKey::Rsa => rsa::sign(message),
-    }
+    sign_with(PRIVATE, P256, rsa::sign, key, message)
 }
 
 /// The same by a stranger, whose public half is in no settings.
 pub fn sign_as_stranger(key: TrialKey, message: &[u8]) -> Option<Vec<u8>> {
+    sign_with(STRANGER, STRANGER_P256, rsa::sign_as_stranger, key, message)
+}
+
+fn sign_with(
+    private: &[u8; 32],
+    p256: &str,
+    rsa: fn(&[u8]) -> Option<Vec<u8>>,
+    key: TrialKey,
+    message: &[u8],
+) -> Option<Vec<u8>> {
     match key {
-        TrialKey::Ed25519 => signature::sign_ed25519(STRANGER, message),
-        TrialKey::P256 => {
-            signature::sign_p256(STRANGER, &BASE64_STANDARD.decode(STRANGER_P256).ok()?, message)
-        }
-        TrialKey::Rsa => rsa::sign_as_stranger(message),
+        TrialKey::Ed25519 => signature::sign_ed25519(private, message),
+        TrialKey::P256 => signature::sign_p256(private, &BASE64_STANDARD.decode(p256).ok()?, message),
+        TrialKey::Rsa => rsa(message),
     }
 }
 

@@ -108,9 +108,10 @@ impl Scheme for UrlForm {
         }
         let tag = Encoding::Base64.decode(value, self.algorithm.len)?;
         let content = self.content(call, body)?;
+        let urls = self.urls(call, endpoint);
         let mut matched = false;
         for secret in endpoint.secrets(self.secret)? {
-            for url in self.urls(call, endpoint) {
+            for url in &urls {
                 let parts = [url.as_bytes(), content.fields.as_bytes()];
                 matched |= crypto::same(self.algorithm.compute(secret.bytes(), &parts).bytes(), &tag);
             }
@@ -149,11 +150,8 @@ impl Scheme for UrlForm {
         Description {
             method: self.algorithm.name.into(),
             headers: vec![self.header.to_owned()],
-            parameters: Vec::new(),
-            in_body: None,
-            timestamp_header: None,
-            tolerance: None,
             assurance: Some(Assurance::SignedFields),
+            ..Description::default()
         }
     }
 

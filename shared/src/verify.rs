@@ -170,9 +170,7 @@ impl InBody {
             }
         }
     }
-}
 
-impl InBody {
     /// Whether something stands there.
     fn is_there(&self, body: &[u8]) -> bool {
         match *self {

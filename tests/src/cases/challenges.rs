@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use shared::challenge::{MAX_TOKEN, is_token};
-use shared::gate::Why;
 use shared::handshake::MAX_ECHO;
 use shared::settings::{Document, Weight};
 use std::collections::BTreeSet;
@@ -28,25 +27,6 @@ fn tag(key: &str, text: &str) -> Vec<u8> {
 
 fn encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
-}
-
-/// An answer to a handshake that a browser takes for nothing else.
-fn is_answer(answered: &Answered, content_type: &str, body: &str) -> bool {
-    answered.status == 200
-        && answered.body == body
-        && answered.header("content-type") == Some(content_type)
-        && answered.header("x-content-type-options") == Some("nosniff")
-        && answered.header("cache-control") == Some("no-store")
-        && answered.why == Why::Handshake
-        && answered.events.is_empty()
-}
-
-fn is_empty_200(answered: &Answered) -> bool {
-    answered.status == 200
-        && answered.body.is_empty()
-        && answered.headers.is_empty()
-        && answered.why == Why::Handshake
-        && answered.events.is_empty()
 }
 
 /// Texts that must not be signed for whoever asks: each of them could be a call, or a part of one.
@@ -100,7 +80,7 @@ fn a_signed_token_is_no_oracle() {
         let request = signed(row, &config, Request::post(JSON, zoom(&token.into()).to_string()));
         let expected = json!({ "plainToken": token, "encryptedToken": hex::encode(tag(KEY, token)) });
         let answered = bench.send(&request);
-        assert!(is_answer(&answered, JSON, &answered.body), "{token}: {answered:?}");
+        assert!(answered.is_answer(JSON, &answered.body), "{token}: {answered:?}");
         assert_eq!(serde_json::from_str::<Value>(&answered.body).expect("JSON"), expected);
         // Unsigned, forged, signed with another secret, or signed too long ago it is nothing.
         let unsigned = Request::post(JSON, request.body.clone());
@@ -179,7 +159,7 @@ fn a_challenge_in_the_query_is_no_oracle() {
                 [format!("crc_token={}", encoded(token)), format!("nonce=x&crc_token={}", encoded(token))]
             {
                 let answered = bench.send(&Request::get(&query));
-                assert!(is_answer(&answered, JSON, &expected.to_string()), "{query}: {answered:?}");
+                assert!(answered.is_answer(JSON, &expected.to_string()), "{query}: {answered:?}");
             }
             // By POST it is no challenge.
             let post =
@@ -295,15 +275,14 @@ fn is_not_found(answered: &Answered) -> bool {
 fn a_hub_is_told_what_the_settings_want() {
     let bench =
         Bench::new(entry("websub").provider, &json!({ "secret": KEY, "topics": [TOPIC, OTHER_TOPIC] }));
-    let is_echo =
-        |request: &Request, challenge: &str| is_answer(&bench.send(request), "text/plain", challenge);
+    let is_echo = |request: &Request, challenge: &str| bench.send(request).is_answer("text/plain", challenge);
     for topic in [TOPIC, OTHER_TOPIC] {
         assert!(is_echo(&hub("subscribe", topic, "JW5mWhpMqGSbDXNkpLrz"), "JW5mWhpMqGSbDXNkpLrz"), "{topic}");
         assert!(is_not_found(&bench.send(&hub("unsubscribe", topic, "a"))), "{topic}");
     }
     // Whoever is not subscribed wants to be unsubscribed.
     assert!(is_echo(&hub("unsubscribe", "https://example.com/", "a"), "a"));
-    assert!(is_empty_200(&bench.send(&Request::get("hub.mode=denied&hub.topic=x&hub.reason=no"))));
+    assert!(bench.send(&Request::get("hub.mode=denied&hub.topic=x&hub.reason=no")).is_empty_200());
     let near = [
         TOPIC.to_uppercase(),
         format!("{TOPIC}4"),
@@ -345,7 +324,7 @@ fn a_hubs_parameter_that_stands_twice_is_none() {
         "hub.mode=subscribe&hub.topic={}&hub.challenge=a&hub.verify_token=throw-away+token",
         encoded(TOPIC)
     );
-    assert!(is_answer(&bench.send(&Request::get(&sound)), "text/plain", "a"));
+    assert!(bench.send(&Request::get(&sound)).is_answer("text/plain", "a"));
     for more in [
         "hub.mode=unsubscribe",
         "hub.mode=subscribe",
@@ -368,7 +347,7 @@ fn a_hubs_challenge_is_inert() {
     let longest = "é".repeat(MAX_ECHO / 2);
     for challenge in ["0", "a b", "<script>alert(1)</script>", "+%2F=", "thử", &longest] {
         let answered = bench.send(&hub("subscribe", TOPIC, challenge));
-        assert!(is_answer(&answered, "text/plain", challenge), "{challenge}: {answered:?}");
+        assert!(answered.is_answer("text/plain", challenge), "{challenge}: {answered:?}");
     }
     for challenge in ["", "a\nb", "a\r\nset-cookie: x=y", "a\0", "\u{7f}", &format!("{longest}a")] {
         assert!(is_not_found(&bench.send(&hub("subscribe", TOPIC, challenge))), "{challenge:?}");
@@ -387,7 +366,7 @@ fn a_hub_gives_our_token_back() {
         Request { query: format!("{}&hub.verify_token={}", request.query, encoded(token)), ..request }
     };
     for token in ["throw-away token", "an older token"] {
-        assert!(is_answer(&bench.send(&with(token)), "text/plain", "a"), "{token}");
+        assert!(bench.send(&with(token)).is_answer("text/plain", "a"), "{token}");
     }
     for token in ["", " ", "throw-away", "throw-away token ", "THROW-AWAY TOKEN"] {
         assert!(is_not_found(&bench.send(&with(token))), "{token}");
@@ -487,9 +466,9 @@ fn a_head_probe_is_answered_and_nothing_more() {
         let bench = Bench::new(entry("intercom").provider, &config);
         for path in ["/", "/intercom", "/x/y"] {
             let head = Request { method: "HEAD".into(), ..Request::default() }.at(path);
-            assert!(is_empty_200(&bench.send(&head)), "{config} {path}");
+            assert!(bench.send(&head).is_empty_200(), "{config} {path}");
             let with_body = Request { body: br#"{"topic":"ping"}"#.to_vec(), ..head };
-            assert!(is_empty_200(&bench.send(&with_body)), "{config} {path}");
+            assert!(bench.send(&with_body).is_empty_200(), "{config} {path}");
         }
         let get = bench.send(&Request::get(""));
         assert_eq!((get.status, get.header("allow")), (405, Some("HEAD, POST")));
@@ -507,7 +486,7 @@ fn a_signed_probe_is_told_from_events() {
         json!({ "event": "webhook", "timestamp": 1, "chat_hostname": "SN-CHAT-05_", "message_token": 1 }),
         json!({ "event": "webhook" }),
     ] {
-        assert!(is_empty_200(&send(&body)), "{body}");
+        assert!(send(&body).is_empty_200(), "{body}");
         assert!(bench.send(&Request::post(JSON, body.to_string())).is_refused(), "{body} unsigned");
     }
     for body in [

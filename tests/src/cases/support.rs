@@ -155,6 +155,26 @@ impl Answered {
         uniform && self.events.is_empty() && matches!(self.why, Why::Failed(Failure::Refused(_)))
     }
 
+    /// Whether it answers a handshake with a text that a browser takes for nothing else.
+    pub fn is_answer(&self, content_type: &str, body: &str) -> bool {
+        self.status == 200
+            && self.body == body
+            && self.header("content-type") == Some(content_type)
+            && self.header("x-content-type-options") == Some("nosniff")
+            && self.header("cache-control") == Some("no-store")
+            && self.why == Why::Handshake
+            && self.events.is_empty()
+    }
+
+    /// Whether it answers a handshake with 200 and nothing more.
+    pub fn is_empty_200(&self) -> bool {
+        self.status == 200
+            && self.body.is_empty()
+            && self.headers.is_empty()
+            && self.why == Why::Handshake
+            && self.events.is_empty()
+    }
+
     /// Whether it is our own fault and nothing came of it.
     pub fn is_fault(&self) -> bool {
         let asked_again = self.status == 503 && self.header("retry-after").is_some() && self.body.is_empty();
