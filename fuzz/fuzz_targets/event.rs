@@ -12,7 +12,7 @@ use fuzz::signed::{self, Headers};
 use fuzz::tree::{self, Tree};
 use libfuzzer_sys::fuzz_target;
 use serde_json::json;
-use shared::call::Call;
+use shared::call::{Call, Payload};
 use shared::error::Fault;
 use shared::event::Envelope;
 use shared::gate::{Gate, Why};
@@ -42,7 +42,8 @@ fuzz_target!(|data: &[u8]| {
 /// Any text as an event.
 fn raw(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
-    let Ok(call) = Call::from_event(text) else { return };
+    let payload = Payload::read(text);
+    let Ok(call) = payload.call() else { return };
     let tree = tree::parse(text).expect("an event is JSON");
     check_call(&call);
     let answer = answer(&call, Endpoints::One, true);
@@ -192,7 +193,8 @@ impl Built<'_> {
         }
         let path: String = self.path.iter().map(|word| format!("/{}", word.text())).collect();
         let event = self.event(&path, &headers, &body);
-        let call = Call::from_event(&event).expect("an event of format 2.0");
+        let payload = Payload::read(&event);
+        let call = payload.call().expect("an event of format 2.0");
         check_call(&call);
 
         assert_eq!(call.method, self.method.text());

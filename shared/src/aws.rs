@@ -37,8 +37,8 @@ const ROOTS: &[u8] = include_bytes!("amazon-trust-services.pem");
 const CONNECT: Duration = Duration::from_millis(300);
 /// The same for another region, on the other side of the earth and with a slice of a core.
 const CONNECT_FAR: Duration = Duration::from_secs(3);
-/// For reading a settings document, whole.
-const SETTINGS: Duration = Duration::from_millis(1500);
+/// What Systems Manager and Secrets Manager say to more requests than they answer in a second.
+const THROTTLED: &str = "ThrottlingException";
 /// A settings document may be of 64 KB; the answer around it is not much larger.
 const MAX_ANSWER: usize = 256 * 1024;
 /// The largest object that is read back: the events of one call, and what is around them.
@@ -52,8 +52,11 @@ pub struct Aws {
     pub credentials: Credentials,
     connect: Duration,
     roots: Vec<u8>,
-    pool: Mutex<Option<SharedHttpConnector>>,
+    pool: Pool,
 }
+
+/// A connector once one was needed, and until an answer did not come.
+type Pool = Mutex<Option<SharedHttpConnector>>;
 
 /// An operation of a service.
 pub struct Operation<'o> {
@@ -180,35 +183,50 @@ impl Aws {
         connector(self.roots.clone(), self.connect)
     }
 
-    /// The value of a parameter of Systems Manager, decrypted.
-    pub async fn parameter(&self, name: &str) -> Result<Zeroizing<String>, Fault> {
+    /// The value of a parameter of Systems Manager, decrypted; asked for until a time, or once.
+    pub async fn parameter(
+        &self,
+        name: &str,
+        until: Instant,
+        once: bool,
+    ) -> Result<Zeroizing<String>, Fault> {
         let request = serde_json::json!({ "Name": name, "WithDecryption": true });
-        let answer = self.call("ssm", "SSM", "AmazonSSM.GetParameter", &request).await?;
+        let answer = self.call("ssm", "SSM", "AmazonSSM.GetParameter", &request, until, once).await?;
         text_at(&answer, "/Parameter/Value").ok_or(Fault::Settings("the parameter has no value"))
     }
 
-    /// The text of a secret of Secrets Manager.
-    pub async fn secret(&self, name: &str) -> Result<Zeroizing<String>, Fault> {
+    /// The text of a secret of Secrets Manager; asked for until a time, or once.
+    pub async fn secret(&self, name: &str, until: Instant, once: bool) -> Result<Zeroizing<String>, Fault> {
         let request = serde_json::json!({ "SecretId": name });
-        let answer =
-            self.call("secretsmanager", "SECRETS_MANAGER", "secretsmanager.GetSecretValue", &request).await?;
+        let target = "secretsmanager.GetSecretValue";
+        let answer = self.call("secretsmanager", "SECRETS_MANAGER", target, &request, until, once).await?;
         text_at(&answer, "/SecretString").ok_or(Fault::Settings("the secret has no text"))
     }
 
-    /// The answer to a request for settings.
+    /// The answer to a request for settings. Many environments that start at once are more than Systems Manager answers in
+    /// a second, so one that is throttled asks again.
+    /// <https://docs.aws.amazon.com/general/latest/gr/ssm.html>
     async fn call(
         &self,
         service: &'static str,
         env: &'static str,
         target: &str,
         input: &Value,
+        until: Instant,
+        once: bool,
     ) -> Result<Value, Fault> {
         let ask = Ask::Json { target, content_type: "application/x-amz-json-1.1", input };
         let operation = Operation { service, env, ask };
-        // Minutes after the last one no connection is worth keeping.
-        let connector = self.connector();
-        let answer = tokio::time::timeout(SETTINGS, self.attempt(&connector, &operation)).await;
-        let answer = answer.map_err(|_| Fault::Settings("AWS did not answer in time"))?;
+        // Minutes after the last reading no connection is worth keeping.
+        let pool = Mutex::default();
+        let answer = if once {
+            let time = until.saturating_duration_since(Instant::now());
+            let attempt = tokio::time::timeout(time, self.attempt(&self.pooled(&pool), &operation)).await;
+            attempt.unwrap_or(Err("AWS did not answer in time"))
+        } else {
+            let is_passing = |answer: &Answer| answer.is_passing() || answer.error() == THROTTLED;
+            self.repeat(&pool, &operation, until, is_passing).await
+        };
         let answer = answer.map_err(Fault::Settings)?;
         if !answer.is_success() {
             return Err(refusal(&answer.error()));
@@ -220,6 +238,16 @@ impl Aws {
     /// Does an operation that may be repeated: again on a fresh connection where there was no answer, and again where
     /// the service had none ready. The reason why there is no answer is in words of ours.
     pub async fn insist(&self, operation: &Operation<'_>, until: Instant) -> Result<Answer, &'static str> {
+        self.repeat(&self.pool, operation, until, Answer::is_passing).await
+    }
+
+    async fn repeat(
+        &self,
+        pool: &Pool,
+        operation: &Operation<'_>,
+        until: Instant,
+        is_passing: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer, &'static str> {
         let bytes = match operation.ask {
             Ask::Json { .. } => 0,
             Ask::S3 { body, .. } => body.bytes().map_or(0, <[u8]>::len),
@@ -227,15 +255,15 @@ impl Aws {
         let mut attempts = Attempts::new(bytes, until);
         let mut last = Err("no answer in time");
         while let Some(allowed) = attempts.allowed() {
-            let connector = self.pooled();
+            let connector = self.pooled(pool);
             last = match tokio::time::timeout(allowed, self.attempt(&connector, operation)).await {
                 Ok(answer) => answer,
                 Err(_) => Err("no answer in time"),
             };
             match &last {
-                Ok(answer) if !answer.is_passing() => return last,
+                Ok(answer) if !is_passing(answer) => return last,
                 Ok(_) => {}
-                Err(_) => *self.pool.lock().unwrap_or_else(PoisonError::into_inner) = None,
+                Err(_) => *pool.lock().unwrap_or_else(PoisonError::into_inner) = None,
             }
             if !attempts.pause().await {
                 break;
@@ -244,9 +272,9 @@ impl Aws {
         last
     }
 
-    /// The connector that keeps its connections from call to call.
-    fn pooled(&self) -> SharedHttpConnector {
-        let mut pool = self.pool.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The connector that keeps its connections from attempt to attempt.
+    fn pooled(&self, pool: &Pool) -> SharedHttpConnector {
+        let mut pool = pool.lock().unwrap_or_else(PoisonError::into_inner);
         pool.get_or_insert_with(|| self.connector()).clone()
     }
 
@@ -369,7 +397,7 @@ fn refusal(error: &str) -> Fault {
     Fault::Settings(match error {
         "ParameterNotFound" | "ResourceNotFoundException" => "there is no parameter or secret of that name",
         "AccessDeniedException" => "the function's role may not read the parameter or secret",
-        "ThrottlingException" => "AWS throttles the reading of settings",
+        THROTTLED => "AWS throttles the reading of settings",
         "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
             "AWS does not take the function's credentials"
         }

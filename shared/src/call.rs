@@ -5,6 +5,8 @@ use crate::error::Fault;
 use crate::json::{self, Raw};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -14,6 +16,8 @@ pub const MAX_BODY: usize = 6_291_456;
 
 /// The most headers that are looked at. AWS lets some 10 KB of them through, and no provider sends fifty.
 const MAX_HEADERS: usize = 500;
+
+const NOT_OURS: Fault = Fault::Event("not of payload format 2.0: use a function URL or an HTTP API");
 
 /// A call as the provider sent it. Nothing in it has been checked.
 #[derive(Clone, Default)]
@@ -60,13 +64,9 @@ impl<'e> Call<'e> {
         call
     }
 
-    /// The call of a Lambda event: function URL or HTTP API, payload format 2.0.
-    ///
-    /// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
-    pub fn from_event(event: &'e str) -> Result<Call<'e>, Fault> {
-        const NOT_OURS: Fault = Fault::Event("not of payload format 2.0: use a function URL or an HTTP API");
-        let event = json::members(event).map_err(|_| NOT_OURS)?;
-        let get = |name| json::member(&event, name).ok().flatten();
+    /// All but the body.
+    fn without_body(event: &[(Cow<'e, str>, Raw<'e>)]) -> Result<Call<'e>, Fault> {
+        let get = |name| json::member(event, name).ok().flatten();
         let context = get("requestContext").and_then(|raw| json::members(raw).ok()).ok_or(NOT_OURS)?;
         let in_context = |name| json::member(&context, name).ok().flatten();
         let method = in_context("http").and_then(|http| json::at(http, "/method").ok()?).and_then(text);
@@ -81,7 +81,7 @@ impl<'e> Call<'e> {
             domain: in_context("domainName").and_then(text).unwrap_or_default(),
             stage: in_context("stage").and_then(text).unwrap_or_default(),
             headers: Vec::new(),
-            body: body(get("body"), get("isBase64Encoded") == Some("true")),
+            body: None,
         };
         let headers = get("headers").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
         call.headers.reserve(headers.len());
@@ -140,12 +140,47 @@ fn text(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     raw.starts_with('"').then(|| json::scalar(raw)).flatten()
 }
 
-fn body(raw: Option<Raw<'_>>, is_base64: bool) -> Option<Cow<'_, [u8]>> {
-    let Some(text) = raw.filter(|raw| *raw != "null").map(text) else { return Some(Cow::Borrowed(&[])) };
-    match text? {
-        text if is_base64 => BASE64_STANDARD.decode(text.as_bytes()).ok().map(Cow::Owned),
+/// The bytes of an event's body; `None` where they do not decode.
+fn body<'e>(event: &[(Cow<'e, str>, Raw<'e>)]) -> Option<Cow<'e, [u8]>> {
+    let get = |name| json::member(event, name).ok().flatten();
+    let Some(raw) = get("body").filter(|raw| *raw != "null") else { return Some(Cow::Borrowed(&[])) };
+    match text(raw)? {
+        text if get("isBase64Encoded") == Some("true") => {
+            BASE64_STANDARD.decode(text.as_bytes()).ok().map(Cow::Owned)
+        }
         Cow::Borrowed(text) => Some(Cow::Borrowed(text.as_bytes())),
         Cow::Owned(text) => Some(Cow::Owned(text.into_bytes())),
+    }
+}
+
+/// What Lambda hands over: the body decoded, all else as the text that it was. What the body took in the event's own text, up to
+/// 6 MB, is not kept beside it.
+pub struct Payload {
+    head: String,
+    body: Option<Vec<u8>>,
+}
+
+impl Payload {
+    /// Reads any text; what is no event shows when its call is asked for.
+    pub fn read(text: &str) -> Payload {
+        let mut members = json::members(text).unwrap_or_default();
+        let body = body(&members).map(Cow::into_owned);
+        members.retain(|(name, _)| name != "body");
+        Payload { head: json::written(&members), body }
+    }
+
+    /// The call: from a function URL or an HTTP API, payload format 2.0.
+    ///
+    /// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
+    pub fn call(&self) -> Result<Call<'_>, Fault> {
+        let call = Call::without_body(&json::members(&self.head).map_err(|_| NOT_OURS)?)?;
+        Ok(Call { body: self.body.as_deref().map(Cow::Borrowed), ..call })
+    }
+}
+
+impl<'de> Deserialize<'de> for Payload {
+    fn deserialize<D: Deserializer<'de>>(event: D) -> Result<Payload, D::Error> {
+        Ok(Payload::read(<&RawValue>::deserialize(event)?.get()))
     }
 }
 
@@ -173,7 +208,7 @@ mod tests {
             ("", ""),
         ] {
             let text = event(&format!(r#""rawPath":"{raw}""#));
-            assert_eq!(Call::from_event(&text).unwrap().last_segment(), last, "{raw}");
+            assert_eq!(Payload::read(&text).call().unwrap().last_segment(), last, "{raw}");
         }
     }
 
@@ -190,14 +225,15 @@ mod tests {
             (r#""x":1"#, Some(b"")),
         ] {
             let text = event(fields);
-            assert_eq!(Call::from_event(&text).unwrap().body(), bytes, "{fields}");
+            assert_eq!(Payload::read(&text).call().unwrap().body(), bytes, "{fields}");
         }
     }
 
     #[test]
     fn headers_are_lenient_and_joined() {
         let text = event(r#""headers":{"X-A":"1","x-a":"2","n":null,"o":{},"c":"\u0001"}"#);
-        let call = Call::from_event(&text).unwrap();
+        let payload = Payload::read(&text);
+        let call = payload.call().unwrap();
         assert_eq!(call.header("x-a"), Some("1,2"));
         assert_eq!(call.header("n"), None);
         assert_eq!(call.header("c"), Some("\u{1}"));
@@ -210,7 +246,7 @@ mod tests {
         for text in
             ["{}", "[]", "null", "1", "{", "", r#"{"version":"2.0"}"#, r#"{"requestContext":{"elb":{}}}"#]
         {
-            assert!(matches!(Call::from_event(text), Err(Fault::Event(_))), "{text}");
+            assert!(matches!(Payload::read(text).call(), Err(Fault::Event(_))), "{text}");
         }
     }
 }

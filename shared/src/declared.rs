@@ -422,7 +422,7 @@ pub fn format<'b>(body: &'b [u8], _content_type: &str) -> Result<Content<'b>, Un
         return Ok(Content::Json(scalar));
     }
     match text.first() {
-        Some(b'{' | b'[') => json::body(body).map(Content::Json),
+        Some(b'{' | b'[') => json::unread(body).map(Content::Json),
         Some(b'<') => xml::body(body).map(Content::Json),
         Some(_) if is_form() => form::body(text).map(Content::Json),
         _ => Ok(Content::Bytes),

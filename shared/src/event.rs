@@ -13,6 +13,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use memchr::memchr;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
@@ -375,6 +376,12 @@ impl Builder<'_> {
 
     fn of_json(&self, text: &str, call_digest: &str) -> Result<Vec<Envelope>, Unreadable> {
         let body = Node::new(text);
+        // The one pass over all of it that tells whether it is JSON.
+        if text.starts_with('{') {
+            body.members()?;
+        } else {
+            json::check(text)?;
+        }
         let mut seen = HashMap::new();
         let mut envelopes = Vec::new();
         let mut total = 0_usize;
@@ -976,7 +983,7 @@ fn is_content_type(text: &str) -> bool {
 /// noncharacters can, and only within strings, where an escape means the same.
 /// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
 pub(crate) fn carriable(text: String) -> String {
-    if !text.contains(NONCHARACTERS) {
+    if memchr(NONCHARACTER_START, text.as_bytes()).is_none() {
         return text;
     }
     let mut carried = String::with_capacity(text.len() + 64);
@@ -984,19 +991,24 @@ pub(crate) fn carriable(text: String) -> String {
     carried
 }
 
-/// See [`carriable`].
-const NONCHARACTERS: [char; 2] = ['\u{fffe}', '\u{ffff}'];
+/// The first byte of U+FFFE and U+FFFF in UTF-8, and of some other characters.
+const NONCHARACTER_START: u8 = 0xef;
 
-fn push_carriable(text: &mut String, more: &str) {
-    for piece in more.split_inclusive(NONCHARACTERS) {
-        match piece.strip_suffix('\u{fffe}') {
-            Some(before) => text.extend([before, "\\ufffe"]),
-            None => match piece.strip_suffix('\u{ffff}') {
-                Some(before) => text.extend([before, "\\uffff"]),
-                None => text.push_str(piece),
-            },
+/// See [`carriable`].
+fn push_carriable(text: &mut String, mut more: &str) {
+    while let Some((before, after)) =
+        memchr(NONCHARACTER_START, more.as_bytes()).and_then(|place| more.split_at_checked(place))
+    {
+        text.push_str(before);
+        let mut characters = after.chars();
+        match characters.next() {
+            Some('\u{fffe}') => text.push_str("\\ufffe"),
+            Some('\u{ffff}') => text.push_str("\\uffff"),
+            other => text.extend(other),
         }
+        more = characters.as_str();
     }
+    text.push_str(more);
 }
 
 /// A text as the value of a message attribute: of the characters that SQS carries, short, and never empty.

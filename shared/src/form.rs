@@ -44,10 +44,10 @@ pub(crate) fn object<'t>(fields: impl IntoIterator<Item = (Cow<'t, str>, String)
 /// JSON as it is, else a form; where the form has a field `payload` and no other, the JSON in that field.
 ///
 /// Which of the two it is shows in the signed body itself: JSON that a provider sends starts with a bracket, and no
-/// form does. The header `content-type`, which is not signed, is not asked.
+/// form does. The header `content-type`, which is not signed, is not asked. Whether it is JSON shows when it is read.
 pub fn or_json(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
     if matches!(bytes.trim_ascii_start().first(), Some(b'{' | b'[' | 0xef)) {
-        return json::body(bytes);
+        return json::unread(bytes);
     }
     if !bytes.starts_with(b"payload=") {
         return body(bytes);

@@ -3,11 +3,13 @@
 //! `serde_json` decides what is JSON; nothing here accepts what it refuses.
 
 use crate::error::Unreadable;
+use memchr::memchr2;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
+use std::rc::Rc;
 
 /// The deepest nesting that is carried as JSON. Common parsers stop at 128, and the envelope adds levels of its own.
 pub const MAX_DEPTH: usize = 100;
@@ -21,38 +23,69 @@ pub type Members<'t> = Vec<(Cow<'t, str>, Raw<'t>)>;
 ///
 /// Not readable: other encodings than UTF-8, anything `serde_json` refuses, nesting over [`MAX_DEPTH`].
 pub fn body(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
+    let text = unread(bytes)?;
+    is_json(&text)?;
+    Ok(text)
+}
+
+/// The same for a body that is going to be read whole: whether it is JSON shows then, and need not be asked before.
+pub fn unread(bytes: &[u8]) -> Result<Cow<'_, str>, Unreadable> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let text = std::str::from_utf8(bytes).map_err(|_| Unreadable("not UTF-8"))?;
-    check(text)?;
-    Ok(Cow::Borrowed(text.trim_ascii()))
+    let text = text.trim_matches([' ', '\t', '\r', '\n']);
+    is_shallow(text)?;
+    Ok(Cow::Borrowed(text))
 }
 
 /// Whether a text is one JSON value that common parsers take.
 pub fn check(text: &str) -> Result<(), Unreadable> {
-    if depth(text) > MAX_DEPTH {
-        return Err(Unreadable("nested too deep"));
-    }
-    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|_| Unreadable("not JSON"))
+    is_shallow(text)?;
+    is_json(text)
 }
+
+fn is_json(text: &str) -> Result<(), Unreadable> {
+    serde_json::from_str::<IgnoredAny>(text).map(drop).map_err(|_| NOT_JSON)
+}
+
+fn is_shallow(text: &str) -> Result<(), Unreadable> {
+    if depth(text) > MAX_DEPTH { Err(Unreadable("nested too deep")) } else { Ok(()) }
+}
+
+const NOT_JSON: Unreadable = Unreadable("not JSON");
 
 /// How deep arrays and objects are nested. Right for valid JSON; for anything else it only has to be harmless.
 pub(crate) fn depth(text: &str) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
-    let (mut in_string, mut escaped) = (false, false);
-    for byte in text.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = in_string,
-            b'"' => in_string = !in_string,
-            b'{' | b'[' if !in_string => {
+    let mut rest = text.as_bytes();
+    // Most of a text is within strings, which are jumped over.
+    while let Some(place) = rest.iter().position(|byte| matches!(byte, b'{' | b'[' | b'}' | b']' | b'"')) {
+        let (found, after) = rest.split_at(place + 1);
+        rest = match found.last() {
+            Some(b'{' | b'[') => {
                 depth += 1;
                 deepest = deepest.max(depth);
+                after
             }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
+            Some(b'"') => after_string(after),
+            _ => {
+                depth = depth.saturating_sub(1);
+                after
+            }
+        };
     }
     deepest
+}
+
+/// What follows a string of which the opening quote has been read.
+fn after_string(mut rest: &[u8]) -> &[u8] {
+    while let Some(place) = memchr2(b'"', b'\\', rest) {
+        let (found, after) = rest.split_at(place + 1);
+        if found.ends_with(b"\"") {
+            return after;
+        }
+        rest = after.get(1..).unwrap_or_default();
+    }
+    &[]
 }
 
 /// The members of an object in the order written, a repeated name as often as it stands there.
@@ -60,9 +93,8 @@ pub(crate) fn depth(text: &str) -> usize {
 /// Not readable: anything but an object.
 pub fn members(object: Raw<'_>) -> Result<Members<'_>, Unreadable> {
     let mut reader = serde_json::Deserializer::from_str(object);
-    let members = reader.deserialize_map(MembersVisitor).map_err(|_| Unreadable("not an object"))?;
-    reader.end().map_err(|_| Unreadable("not JSON"))?;
-    Ok(members)
+    let members = reader.deserialize_map(MembersVisitor).and_then(|members| reader.end().map(|()| members));
+    members.map_err(|_| if object.starts_with('{') { NOT_JSON } else { Unreadable("not an object") })
 }
 
 /// The elements of an array. Not readable: anything but an array.
@@ -156,7 +188,7 @@ pub fn with(object: Raw<'_>, pointer: &str, value: Option<Raw<'_>>) -> Result<St
                 *old = value;
             }
         }
-        (Some(value), None) => members.push((name.into(), value)),
+        (Some(value), None) => members.push((name, value)),
         (None, _) => members.retain(|(n, _)| *n != name),
     }
     Ok(written(&members))
@@ -175,23 +207,25 @@ pub fn with_text(
 }
 
 /// An object of these members, names written anew and without spaces between.
-fn written(members: &[(Cow<'_, str>, Raw<'_>)]) -> String {
+pub fn written(members: &[(Cow<'_, str>, Raw<'_>)]) -> String {
     let members: Vec<String> =
         members.iter().map(|(name, value)| format!("{}:{value}", string(name))).collect();
     format!("{{{}}}", members.join(","))
 }
 
-/// A value that is looked into more than once: its members are read once, when they are first asked for.
+/// A value that is looked into more than once: its members, and those of the objects in it, are read once, when they are
+/// first asked for.
 pub struct Node<'t> {
     raw: Raw<'t>,
     members: OnceCell<Result<Members<'t>, Unreadable>>,
     scalars: OnceCell<String>,
+    objects: RefCell<Vec<Rc<Node<'t>>>>,
 }
 
 impl<'t> Node<'t> {
     /// A node over a value.
     pub fn new(raw: Raw<'t>) -> Node<'t> {
-        Node { raw, members: OnceCell::new(), scalars: OnceCell::new() }
+        Node { raw, members: OnceCell::new(), scalars: OnceCell::new(), objects: RefCell::default() }
     }
 
     /// The value's text.
@@ -211,9 +245,21 @@ impl<'t> Node<'t> {
         };
         let (first, rest) = path.find('/').and_then(|end| path.split_at_checked(end)).unwrap_or((path, ""));
         match member(self.members()?, &unescape(first))? {
-            Some(value) => at(value, rest),
+            Some(value) if rest.is_empty() => Ok(Some(value)),
+            Some(value) => self.within(value).at(rest),
             None => Ok(None),
         }
+    }
+
+    /// The node over a value in this one.
+    fn within(&self, value: Raw<'t>) -> Rc<Node<'t>> {
+        let mut objects = self.objects.borrow_mut();
+        if let Some(known) = objects.iter().find(|known| std::ptr::eq(known.raw, value)) {
+            return known.clone();
+        }
+        let node = Rc::new(Node::new(value));
+        objects.push(node.clone());
+        node
     }
 
     /// Its members that are no objects and no arrays, as one text whose order is not the sender's.
@@ -236,8 +282,11 @@ fn index(token: &str) -> Option<usize> {
 }
 
 /// A reference token of a JSON pointer as the name that it means.
-fn unescape(token: &str) -> String {
-    token.replace("~1", "/").replace("~0", "~")
+fn unescape(token: &str) -> Cow<'_, str> {
+    match token.contains('~') {
+        true => token.replace("~1", "/").replace("~0", "~").into(),
+        false => token.into(),
+    }
 }
 
 /// A string's text, a number's or boolean's own spelling; `None` for null, objects and arrays.
@@ -281,6 +330,11 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
+/// [`String::from_utf8_lossy`], quicker where nothing is lost, which is nearly always.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed)
+}
+
 struct Text;
 
 impl<'de> Visitor<'de> for Text {
@@ -299,11 +353,11 @@ impl<'de> Visitor<'de> for Text {
     }
 
     fn visit_borrowed_bytes<E>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
-        Ok(String::from_utf8_lossy(bytes))
+        Ok(lossy(bytes))
     }
 
     fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(String::from_utf8_lossy(bytes).into_owned()))
+        Ok(Cow::Owned(lossy(bytes).into_owned()))
     }
 }
 

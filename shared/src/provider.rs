@@ -189,14 +189,15 @@ pub type Format = for<'b> fn(body: &'b [u8], content_type: &str) -> Result<Conte
 /// A body as it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Content<'b> {
-    /// As JSON, or mapped to it.
+    /// A text to be read as JSON: that of the body, or what it was mapped to. Nested no deeper than JSON may be here; whether
+    /// it is JSON shows when it is read.
     Json(Cow<'b, str>),
     /// Bytes of another kind.
     Bytes,
 }
 
 /// JSON whatever the header says.
-pub const JSON: Format = |body, _| json::body(body).map(Content::Json);
+pub const JSON: Format = |body, _| json::unread(body).map(Content::Json);
 /// JSON, or a form, or the JSON in a form's field `payload`; which of them shows in the body.
 pub const JSON_OR_FORM: Format = |body, _| form::or_json(body).map(Content::Json);
 /// A form.

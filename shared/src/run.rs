@@ -4,7 +4,7 @@
 
 use crate::aws::Aws;
 use crate::bucket::{Bucket, ClaimCheck, Spill};
-use crate::call::Call;
+use crate::call::Payload;
 use crate::duplicates::{self, Table};
 use crate::error::{Failure, Fault};
 use crate::event::Envelope;
@@ -21,7 +21,6 @@ pub use lambda_http::Error;
 use lambda_http::aws_lambda_events::apigw::ApiGatewayV2httpResponse;
 use lambda_http::http::{HeaderMap, HeaderName, HeaderValue};
 use lambda_http::{Body, LambdaEvent, service_fn};
-use serde_json::value::RawValue;
 use std::convert::Infallible;
 use std::env;
 use std::panic::{self, AssertUnwindSafe};
@@ -43,18 +42,30 @@ pub fn run(provider: &'static Provider) -> Result<(), Error> {
         log::panicked(file, line);
     }));
     // One call at a time needs one thread, and starting none saves the time to start it.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let gate = from_env(provider);
+    let mut runtime = match takes_several_calls() {
+        true => tokio::runtime::Builder::new_multi_thread(),
+        false => tokio::runtime::Builder::new_current_thread(),
+    };
+    runtime.enable_all().build()?.block_on(async {
+        let gate = Arc::new(from_env(provider));
         gate.warm_up().await;
-        let gate = &gate;
-        lambda_runtime::run(service_fn(move |event: LambdaEvent<Box<RawValue>>| async move {
-            let limit = remaining(event.context.deadline);
-            let reply = answer(gate, event.payload.get(), limit).await;
-            Ok::<_, Infallible>(response(&reply))
+        lambda_runtime::run_concurrent(service_fn(move |event: LambdaEvent<Payload>| {
+            let gate = gate.clone();
+            async move {
+                let limit = remaining(event.context.deadline);
+                let reply = answer(&gate, &event.payload, limit).await;
+                Ok::<_, Infallible>(response(&reply))
+            }
         }))
         .await
     })
+}
+
+/// Whether the platform hands over a call before another one is answered, as Lambda Managed Instances do.
+/// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-rust-runtime.html>
+fn takes_several_calls() -> bool {
+    let most = env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|most| most.parse::<u32>().ok());
+    most.is_some_and(|most| most > 1)
 }
 
 /// The gate that the environment describes.
@@ -122,11 +133,11 @@ impl Store for NoQueue {
     }
 }
 
-/// Answers an event, whatever it is, and logs what an operator has to know.
-async fn answer(gate: &Gate, event: &str, limit: Duration) -> Reply {
+/// Answers what came, whatever it is, and logs what an operator has to know.
+async fn answer(gate: &Gate, payload: &Payload, limit: Duration) -> Reply {
     let received = SystemTime::now();
     let outcome = AssertUnwindSafe(async {
-        match Call::from_event(event) {
+        match payload.call() {
             Ok(call) => gate.answer(&call, received, limit).await,
             Err(fault) => faulty(fault),
         }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -24,8 +25,6 @@ const SHORT: usize = 16;
 const TTL: Duration = Duration::from_secs(300);
 /// A check that fails under settings older than this has them read again early, at most once in as long.
 const EARLY: Duration = Duration::from_secs(30);
-/// The part of a call's time that reading may take where there are settings to go on with.
-const SHARE: u32 = 4;
 /// A failed reading is not repeated sooner.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -399,8 +398,12 @@ pub struct Settings {
 
 enum Kind {
     Fixed(Result<Arc<Document>, Fault>),
-    Remote { source: Source, aws: Arc<Aws>, ttl: Duration, state: Mutex<State> },
+    Remote { source: Source, aws: Arc<Aws>, ttl: Duration, state: Mutex<State>, turn: Turn },
 }
+
+/// Whoever has it reads. Calls that come meanwhile, where the platform hands over several at once, go on with what there
+/// is, or wait where there is nothing.
+type Turn = tokio::sync::Mutex<()>;
 
 #[derive(Default)]
 struct State {
@@ -455,34 +458,40 @@ impl Settings {
             })),
             source => {
                 let ttl = jittered(ttl.unwrap_or(TTL));
-                Kind::Remote { source, aws: aws.clone(), ttl, state: Mutex::default() }
+                Kind::Remote { source, aws: aws.clone(), ttl, state: Mutex::default(), turn: Turn::default() }
             }
         };
         Settings { provider, kind }
     }
 
     /// The settings in force. Reads them where they are too old; keeps the last good ones where that fails, or takes more
-    /// than a quarter of the time until `until`.
+    /// than a quarter of the time until `until`. Where there are none yet, the call waits for some, up to three quarters
+    /// of it.
     pub async fn current(&self, until: Instant) -> Result<Arc<Document>, Fault> {
-        let (ttl, state) = match &self.kind {
+        let (ttl, state, turn) = match &self.kind {
             Kind::Fixed(document) => return document.clone(),
-            Kind::Remote { ttl, state, .. } => (*ttl, state),
+            Kind::Remote { ttl, state, turn, .. } => (*ttl, state, turn),
         };
-        let (document, due) = {
+        let known = {
             let state = lock(state);
-            let pause = if state.document.is_some() { EARLY.min(ttl) } else { PAUSE };
-            (state.document.clone(), older(state.read, ttl) && older(state.tried, pause))
+            let due = older(state.read, ttl) && older(state.tried, EARLY.min(ttl));
+            state.document.clone().map(|document| (document, due))
         };
-        let share = if document.is_some() { SHARE } else { 1 };
-        if due && let Some(document) = self.read_within(until, share).await {
-            return Ok(document);
-        }
+        let document = match known {
+            Some((document, false)) => Some(document),
+            Some((document, true)) => match turn.try_lock() {
+                Ok(_turn) => self.renewed(until).await.or(Some(document)),
+                Err(_) => Some(document),
+            },
+            None => self.first(state, turn, until).await,
+        };
         document.ok_or(Fault::Settings("could not be read from HOOKGATE_CONFIG"))
     }
 
     /// The settings read anew because a check failed under them, if they are old enough and were not just read so.
     pub async fn early(&self, until: Instant) -> Option<Arc<Document>> {
-        let Kind::Remote { state, .. } = &self.kind else { return None };
+        let Kind::Remote { state, turn, .. } = &self.kind else { return None };
+        let _turn = turn.try_lock().ok()?;
         {
             let mut state = lock(state);
             if !older(state.read, EARLY) || !older(state.tried_early, EARLY) || !older(state.tried, PAUSE) {
@@ -490,13 +499,44 @@ impl Settings {
             }
             state.tried_early = Some(Moment::now());
         }
-        self.read_within(until, SHARE).await
+        self.renewed(until).await
     }
 
-    /// Reads them in no more than a part of the time until `until`: the events of the call need the rest.
-    async fn read_within(&self, until: Instant, share: u32) -> Option<Arc<Document>> {
-        let time = until.saturating_duration_since(Instant::now()) / share;
-        match tokio::time::timeout(time, self.read()).await {
+    /// One try in a quarter of the time until `until`: the events of the call need the rest.
+    async fn renewed(&self, until: Instant) -> Option<Arc<Document>> {
+        let end = part(until, 1);
+        self.in_time(end, self.read(end, true)).await
+    }
+
+    /// The first settings. Without any a call can only fail, so it waits for its turn and tries until three quarters of its
+    /// time have gone by.
+    async fn first(&self, state: &Mutex<State>, turn: &Turn, until: Instant) -> Option<Arc<Document>> {
+        let end = part(until, 3);
+        self.in_time(end, async {
+            let _turn = turn.lock().await;
+            let (document, tried) = {
+                let state = lock(state);
+                (state.document.clone(), state.tried)
+            };
+            // Another call may have read them meanwhile.
+            if document.is_some() {
+                return document;
+            }
+            if let Some(tried) = tried {
+                tokio::time::sleep(PAUSE.saturating_sub(tried.age())).await;
+            }
+            self.read(end, false).await
+        })
+        .await
+    }
+
+    /// What reads settings, which must end whatever it waits for.
+    async fn in_time(
+        &self,
+        end: Instant,
+        reading: impl Future<Output = Option<Arc<Document>>>,
+    ) -> Option<Arc<Document>> {
+        match tokio::time::timeout_at(end.into(), reading).await {
             Ok(document) => document,
             Err(_) => {
                 log::fault(self.provider.name, &Fault::Settings("could not be read in time"));
@@ -505,14 +545,16 @@ impl Settings {
         }
     }
 
-    async fn read(&self) -> Option<Arc<Document>> {
+    async fn read(&self, until: Instant, once: bool) -> Option<Arc<Document>> {
         let Kind::Remote { source, aws, state, .. } = &self.kind else { return None };
         lock(state).tried = Some(Moment::now());
         let text = match source {
             Source::Inline(text) => Ok(text.clone()),
-            Source::Ssm(name) => aws.parameter(name).await,
-            Source::SecretsManager(name) => aws.secret(name).await,
+            Source::Ssm(name) => aws.parameter(name, until, once).await,
+            Source::SecretsManager(name) => aws.secret(name, until, once).await,
         };
+        // However long it took: the pause begins now.
+        lock(state).tried = Some(Moment::now());
         match text.and_then(|text| Document::read(self.provider, &text)) {
             Ok(document) => {
                 let document = Arc::new(document.deployed());
@@ -537,6 +579,12 @@ fn report(provider: &Provider, document: &Document) {
         let endpoint = problem.endpoint.as_deref();
         log::setting(provider.name, endpoint, &problem.flaw.setting, problem.flaw.what);
     }
+}
+
+/// When so many quarters of the time until `until` have gone by.
+fn part(until: Instant, quarters: u32) -> Instant {
+    let now = Instant::now();
+    now + until.saturating_duration_since(now) / 4 * quarters
 }
 
 /// Up to a tenth less, so that many environments do not read at once.

@@ -14,10 +14,12 @@ use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{BehaviorVersion, Region};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
 use aws_smithy_runtime_api::client::http::http_client_fn;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use aws_smithy_types::body::SdkBody;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -174,15 +176,10 @@ impl Sqs {
     }
 
     async fn send_one(&self, event: &Envelope) -> Result<(), Unsent> {
-        let (group, deduplication) = self.fifo_ids(event);
-        let answer = self
-            .client()
-            .send_message()
-            .queue_url(&self.url)
-            .message_body(event.text())
-            .set_message_attributes(Some(attributes(event.attributes())))
-            .set_message_group_id(group)
-            .set_message_deduplication_id(deduplication)
+        let message = self.message(event, None);
+        let request = self.client().send_message().customize();
+        let answer = request
+            .mutate_request(with_body(&message, event.size())?)
             .send()
             .await
             .map_err(|error| unsent(&error))?;
@@ -192,20 +189,15 @@ impl Sqs {
 
     /// Sends up to ten; gives those that were not confirmed, by their place.
     async fn send_batch(&self, events: &[(usize, &Envelope)]) -> Result<HashMap<usize, Unsent>, Unsent> {
-        let mut request = self.client().send_message_batch().queue_url(&self.url);
-        for (place, (_, event)) in events.iter().enumerate() {
-            let (group, deduplication) = self.fifo_ids(event);
-            let entry = SendMessageBatchRequestEntry::builder()
-                .id(place.to_string())
-                .message_body(event.text())
-                .set_message_attributes(Some(attributes(event.attributes())))
-                .set_message_group_id(group)
-                .set_message_deduplication_id(deduplication)
-                .build()
-                .map_err(|_| Unsent::Never("a message that cannot be sent"))?;
-            request = request.entries(entry);
-        }
-        let answer = request.send().await.map_err(|error| unsent(&error))?;
+        let messages = events.iter().enumerate().map(|(place, (_, event))| self.message(event, Some(place)));
+        let entries = messages.collect();
+        let size = events.iter().map(|(_, event)| event.size()).sum();
+        let request = self.client().send_message_batch().customize();
+        let answer = request
+            .mutate_request(with_body(&Batch { queue_url: &self.url, entries }, size)?)
+            .send()
+            .await
+            .map_err(|error| unsent(&error))?;
         let unnamed = |_| Unsent::Again("an entry that the answer does not confirm");
         let mut failed: HashMap<usize, Unsent> =
             (0..events.len()).map(|place| (place, unnamed(place))).collect();
@@ -223,6 +215,19 @@ impl Sqs {
             }
         }
         Ok(failed)
+    }
+
+    /// An event on its own, or at its place in a batch.
+    fn message<'m>(&'m self, event: &'m Envelope, place: Option<usize>) -> Message<'m> {
+        let (group, deduplication) = self.fifo_ids(event);
+        Message {
+            queue_url: place.is_none().then_some(self.url.as_str()),
+            id: place.map(|place| place.to_string()),
+            message_body: event.text(),
+            message_attributes: event.attributes(),
+            message_group_id: group,
+            message_deduplication_id: deduplication,
+        }
     }
 
     /// Group and deduplication id, where the queue is to have them. Hashed, since SQS takes no more than 128 characters
@@ -307,6 +312,66 @@ pub fn client(aws: &Aws, endpoint: Option<&str>) -> Client {
     Client::from_conf(config.build())
 }
 
+/// A message as SQS reads it. It is written here, because the SDK keeps a copy of the text, and makes another one to escape
+/// it, before it writes the request.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Message<'m> {
+    /// Of a message on its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queue_url: Option<&'m str>,
+    /// Of one in a batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    message_body: &'m str,
+    #[serde(serialize_with = "texts")]
+    message_attributes: [(&'static str, Cow<'m, str>); 5],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_group_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_deduplication_id: Option<String>,
+}
+
+/// Up to ten messages.
+/// <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Batch<'m> {
+    queue_url: &'m str,
+    entries: Vec<Message<'m>>,
+}
+
+/// Writes texts by name as message attributes.
+fn texts<S: Serializer>(texts: &[(&'static str, Cow<'_, str>)], to: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Text<'t> {
+        data_type: &'static str,
+        string_value: &'t str,
+    }
+    let text = |(name, value)| (name, Text { data_type: "String", string_value: value });
+    to.collect_map(texts.iter().map(|(name, value)| text((name, value))))
+}
+
+/// Gives a request of the SDK a body of our own, before it is signed. What it says comes to so many bytes without escapes.
+fn with_body(
+    body: &impl Serialize,
+    size: usize,
+) -> Result<impl Fn(&mut HttpRequest) + Send + Sync + 'static, Unsent> {
+    // JSON within JSON: a quote in seven characters or so is escaped.
+    let mut bytes = Vec::with_capacity(size + size / 4 + 1024);
+    serde_json::to_writer(&mut bytes, body).map_err(|_| Unsent::Never("a message that cannot be sent"))?;
+    let (length, body) = (bytes.len().to_string(), SdkBody::from(bytes));
+    Ok(move |request: &mut HttpRequest| {
+        // One in memory can be had again, and shares its bytes.
+        if let Some(body) = body.try_clone() {
+            *request.body_mut() = body;
+            request.headers_mut().insert("content-length", length.clone());
+        }
+    })
+}
+
 /// Events side by side in chunks that SQS takes as one batch, by their places. In order, no chunk holds two of one group:
 /// SQS may store the second and not the first.
 fn chunks(events: &[&Envelope], in_order: bool) -> Vec<Range<usize>> {
@@ -327,15 +392,6 @@ fn chunks(events: &[&Envelope], in_order: bool) -> Vec<Range<usize>> {
         start += count;
     }
     chunks
-}
-
-/// Texts by name as message attributes.
-pub fn attributes<'t>(
-    texts: impl IntoIterator<Item = (&'static str, Cow<'t, str>)>,
-) -> HashMap<String, MessageAttributeValue> {
-    let value =
-        |text: &str| MessageAttributeValue::builder().data_type("String").string_value(text).build().ok();
-    texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), value(&text)?))).collect()
 }
 
 /// What an error means. Words of ours: AWS's own repeat the account and the queue.

@@ -17,6 +17,7 @@ use crate::http::{Answer, Call, Reply, Server, lock};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use std::collections::{HashMap, VecDeque};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -54,14 +55,15 @@ pub fn binary(provider: &str) -> PathBuf {
     path
 }
 
-/// One environment of a function: a running process that answers one call at a time. Killed when dropped.
+/// One environment of a function: a running process that answers one call at a time, or several where
+/// [`Builder::calls_at_once`] says so. Killed when dropped.
 pub struct Function {
     child: Mutex<Child>,
     pid: Pid,
     spawned: Instant,
     clock: Clock,
     desk: Arc<Desk>,
-    turn: Mutex<()>,
+    calls_at_once: usize,
     logs: Arc<Mutex<Vec<u8>>>,
     log_reader: Option<JoinHandle<()>>,
     _server: Server,
@@ -73,6 +75,7 @@ pub struct Builder {
     env: Vec<(OsString, OsString)>,
     clock: Clock,
     memory_mb: u32,
+    calls_at_once: usize,
 }
 
 /// How a call ended.
@@ -174,6 +177,13 @@ impl Builder {
         self
     }
 
+    /// How many calls it may have at once, as on Lambda Managed Instances. One by default, and then nothing tells it so.
+    #[must_use]
+    pub fn calls_at_once(mut self, calls: usize) -> Builder {
+        self.calls_at_once = calls;
+        self
+    }
+
     /// Starts it and waits until it asks for its first call. Panics when it never does.
     #[track_caller]
     pub fn start(self) -> Function {
@@ -215,7 +225,7 @@ impl Builder {
             spawned,
             clock: self.clock,
             desk,
-            turn: Mutex::default(),
+            calls_at_once: self.calls_at_once,
             logs,
             log_reader: Some(log_reader),
             _server: server,
@@ -228,7 +238,9 @@ impl Builder {
         let name = self.binary.file_name().unwrap_or_default();
         let folder = self.binary.parent().unwrap_or(Path::new("/"));
         let memory = self.memory_mb.to_string();
-        vec![
+        let several = self.calls_at_once > 1;
+        let most = several.then(|| ("AWS_LAMBDA_MAX_CONCURRENCY", self.calls_at_once.to_string().into()));
+        let mut environment = vec![
             ("AWS_LAMBDA_RUNTIME_API", server.address.to_string().into()),
             ("AWS_LAMBDA_FUNCTION_NAME", name.into()),
             ("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST".into()),
@@ -245,7 +257,9 @@ impl Builder {
             ("PATH", "/usr/local/bin:/usr/bin:/bin".into()),
             ("LANG", "en_US.UTF-8".into()),
             ("TZ", ":UTC".into()),
-        ]
+        ];
+        environment.extend(most);
+        environment
     }
 }
 
@@ -262,7 +276,13 @@ impl Function {
 
     /// For more than [`Function::start`] offers.
     pub fn builder(binary: impl Into<PathBuf>) -> Builder {
-        Builder { binary: binary.into(), env: Vec::new(), clock: Clock::Real, memory_mb: 128 }
+        Builder {
+            binary: binary.into(),
+            env: Vec::new(),
+            clock: Clock::Real,
+            memory_mb: 128,
+            calls_at_once: 1,
+        }
     }
 
     /// Hands the function an event, any text, and waits for its answer.
@@ -272,23 +292,26 @@ impl Function {
 
     /// [`Function::invoke`] with another time-out, which is also the call's deadline.
     ///
-    /// Calls from several threads take turns: one environment serves one call at a time.
+    /// Calls from several threads take turns where the environment has as many as it serves at once.
     pub fn invoke_within(&self, event: &str, timeout: Duration) -> Outcome {
-        let _turn = lock(&self.turn);
+        let mut state = self.desk.lock();
+        while state.running.len() >= self.calls_at_once {
+            state = self.desk.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
         let until = Instant::now() + timeout;
         let deadline = self.clock.now(self.spawned.elapsed()) + timeout;
-        let mut state = self.desk.lock();
         state.calls += 1;
         let id = format!("00000000-0000-4000-8000-{:012}", state.calls);
-        state.answer = None;
-        state.current = Some(id.clone());
-        state.waiting_call = Some(Invocation { id, event: event.to_owned(), deadline });
+        state.running.insert(id.clone(), None);
+        state.waiting.push_back(Invocation { id: id.clone(), event: event.to_owned(), deadline });
         self.desk.changed.notify_all();
-        let (mut state, ended) = self.wait(state, until, |state| state.answer.is_some());
+        let has_ended = |state: &State| state.running.get(&id).is_some_and(Option::is_some);
+        let (mut state, ended) = self.wait(state, until, has_ended);
         // Whatever comes later for this call is no answer any more.
-        state.current = None;
-        state.waiting_call = None;
-        match (state.answer.take(), ended) {
+        state.waiting.retain(|waiting| waiting.id != id);
+        let answer = state.running.remove(&id).flatten();
+        self.desk.changed.notify_all();
+        match (answer, ended) {
             (Some(outcome), _) => outcome,
             (None, Some(status)) => Outcome::Exited(status.to_string()),
             (None, None) => Outcome::TimedOut,
@@ -310,7 +333,7 @@ impl Function {
     /// Waits until the function is idle, ends it, and gives all it ever wrote.
     pub fn stop(mut self) -> String {
         let until = Instant::now() + INVOKE_TIMEOUT;
-        drop(self.wait(self.desk.lock(), until, |state| state.idle));
+        drop(self.wait(self.desk.lock(), until, |state| state.asking == self.calls_at_once));
         self.kill();
         if let Some(reader) = self.log_reader.take() {
             reader.join().expect("the thread that reads the logs");
@@ -431,13 +454,12 @@ struct Desk {
 #[derive(Default)]
 struct State {
     calls: u64,
-    /// The call that waits to be fetched.
-    waiting_call: Option<Invocation>,
-    /// The id whose answer is awaited.
-    current: Option<String>,
-    answer: Option<Outcome>,
-    /// The function is asking for a call right now.
-    idle: bool,
+    /// The calls that wait to be fetched.
+    waiting: VecDeque<Invocation>,
+    /// The calls whose end is awaited, by their ids, with the answer that came.
+    running: HashMap<String, Option<Outcome>>,
+    /// How often the function is asking for a call right now.
+    asking: usize,
     first_next: Option<Instant>,
     init_error: Option<Value>,
     closed: bool,
@@ -475,18 +497,18 @@ impl Desk {
     fn next(&self) -> Reply {
         let mut state = self.lock();
         state.first_next.get_or_insert_with(Instant::now);
-        state.idle = true;
+        state.asking += 1;
         self.changed.notify_all();
         let invocation = loop {
             if state.closed {
                 return Reply::Reset;
             }
-            if let Some(invocation) = state.waiting_call.take() {
+            if let Some(invocation) = state.waiting.pop_front() {
                 break invocation;
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         };
-        state.idle = false;
+        state.asking -= 1;
         let arn = "arn:aws:lambda:us-east-1:123456789012:function:test";
         Reply::Answer(Answer {
             status: 200,
@@ -503,11 +525,10 @@ impl Desk {
 
     fn ended(&self, id: &str, outcome: Outcome) -> Reply {
         let mut state = self.lock();
-        if state.current.as_deref() != Some(id) {
-            return refused(400, "InvalidRequestID", "not the call that is running");
+        match state.running.get_mut(id) {
+            Some(answer @ None) => *answer = Some(outcome),
+            _ => return refused(400, "InvalidRequestID", "not a call that is running"),
         }
-        state.current = None;
-        state.answer = Some(outcome);
         self.changed.notify_all();
         accepted()
     }

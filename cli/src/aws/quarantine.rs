@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// How long the queue of events may take to confirm a call's events.
+/// How long a call's events may take to be confirmed, and settings to be read.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest provider's and endpoint's name that a table shows, in characters.
 const LONGEST: usize = 24;
@@ -271,9 +271,10 @@ impl<'o> Given<'o> {
             })?;
             return Ok((provider, configured.document));
         };
+        let until = Instant::now() + PATIENCE;
         let text = match Source::of(&source.replace("{provider}", provider.name)) {
-            Source::Ssm(name) => self.account.aws().parameter(&name).await,
-            Source::SecretsManager(name) => self.account.aws().secret(&name).await,
+            Source::Ssm(name) => self.account.aws().parameter(&name, until, false).await,
+            Source::SecretsManager(name) => self.account.aws().secret(&name, until, false).await,
             Source::Inline(_) => Err(Fault::Settings("no source")),
         };
         let document =

@@ -20,7 +20,7 @@ use shared::bucket::{BATCH, SPILL};
 use shared::crypto;
 use shared::event;
 use shared::json;
-use shared::sqs::{MAX_BATCH, MAX_ENTRIES, attributes};
+use shared::sqs::{MAX_BATCH, MAX_ENTRIES};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::io::{IsTerminal as _, stderr};
@@ -160,7 +160,13 @@ impl Facts {
 
     /// The message attributes that its function gives an event.
     fn message_attributes(&self) -> HashMap<String, MessageAttributeValue> {
-        attributes(self.attributes.iter().map(|(name, text)| (*name, event::attribute(text))))
+        let value = |text: &str| {
+            let text = event::attribute(text);
+            MessageAttributeValue::builder().data_type("String").string_value(text).build().ok()
+        };
+        let found =
+            self.attributes.iter().filter_map(|(name, text)| Some(((*name).to_owned(), value(text)?)));
+        found.collect()
     }
 
     fn passes(&self, options: &Options) -> bool {

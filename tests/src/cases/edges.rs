@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use shared::aws::Aws;
 use shared::bucket::{Bucket, ClaimCheck};
-use shared::call::Call;
+use shared::call::{Call, Payload};
 use shared::duplicates::Table;
 use shared::error::{Fault, Refused};
 use shared::event::{Envelope, attribute};
@@ -220,8 +220,8 @@ fn what_is_kept_of_a_secret_is_shown_as_that() {
     assert_eq!(format!("{:?}", Secret::new(KEY.into())), "Secret(…)");
     // Whoever looks at a checked call sees what the check was worth, and nothing of the call.
     let document = Document::read(&PAIRS, &secret().to_string()).expect("settings");
-    let event = pairs_call("5", "").function_url_event_at(BodyAs::Text, 5);
-    let call = Call::from_event(&event).expect("an event");
+    let payload = Payload::read(&pairs_call("5", "").function_url_event_at(BodyAs::Text, 5));
+    let call = payload.call().expect("an event");
     let endpoint = document.endpoint(&call).expect("an endpoint");
     let verified = verify(&PAIRS, &call, endpoint, 5).expect("a genuine call");
     assert_eq!(format!("{verified:?}"), "Verified { assurance: SignedFresh, .. }");
@@ -469,8 +469,8 @@ fn a_call_too_large_to_be_repeated_is_put_beside_its_events() {
             " ".repeat(padding)
         );
         let request = signed(row, &config, Request::post(JSON, body));
-        let event = request.function_url_event_at(BodyAs::AwsDecides, CLOCK);
-        let call = Call::from_event(&event).expect("an event");
+        let payload = Payload::read(&request.function_url_event_at(BodyAs::AwsDecides, CLOCK));
+        let call = payload.call().expect("an event");
         let document = Document::read(row, &config.to_string()).expect("settings");
         let endpoint = document.endpoint(&call).expect("an endpoint");
         let verified = verify(row, &call, endpoint, CLOCK).expect("a genuine call");

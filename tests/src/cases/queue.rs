@@ -259,6 +259,37 @@ fn one_connection_serves_many_calls() {
     assert_eq!((sqs.connections(), sqs.requests()), (1, 20));
 }
 
+/// On Lambda Managed Instances an environment has several calls at once: none waits for the queue of another, each is
+/// answered for itself, and a genuine one beside forged ones is the only one that is stored.
+#[test]
+fn calls_are_served_side_by_side() {
+    let sqs = Sqs::start();
+    let function = gate("github", &sqs, &config("github")).calls_at_once(4).start();
+    sqs.always(Fault::Hang);
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| send(&function, &one("github")));
+        while sqs.requests() == 0 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        for _ in 0..20 {
+            assert_eq!(send(&function, &github_call("forged", "delivery-2", "{}")).status(), 401);
+        }
+        assert!(!waiting.is_finished(), "it waits for the queue");
+        sqs.always(Fault::None);
+        assert_eq!(waiting.join().expect("no panic").status(), 200);
+    });
+    assert_eq!(identities(&sqs.take_messages()).len(), 1);
+
+    let deliveries: Vec<String> = (0..200).map(|i| format!("delivery-{i}")).collect();
+    side_by_side(deliveries.chunks(25), |deliveries| {
+        for delivery in deliveries {
+            let call = github_call(SECRET, delivery, r#"{"action":"opened"}"#);
+            assert_eq!(send(&function, &call).status(), 200, "{delivery}");
+        }
+    });
+    assert_eq!(identities(&sqs.messages()).len(), deliveries.len());
+}
+
 /// 83, 90: a time-out after SQS has stored it gives a duplicate with the same identity, never a loss.
 #[test]
 fn a_retry_of_the_provider_is_the_same_event() {

@@ -10,7 +10,7 @@ use crate::ministack::{Message, Ministack};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use shared::call::Call;
+use shared::call::Payload;
 use shared::quarantine::Suspect;
 use shared::settings::Document;
 use std::collections::BTreeSet;
@@ -103,8 +103,8 @@ fn suspect(provider: &str, config: &Value, request: Request, signed: i64, receiv
 /// A call that is signed already as a function keeps it.
 fn as_kept(provider: &str, config: &Value, request: &Request, received: i64) -> Suspect {
     let row = entry(provider).provider;
-    let event = request.function_url_event_at(BodyAs::AwsDecides, received);
-    let call = Call::from_event(&event).expect("an event");
+    let payload = Payload::read(&request.function_url_event_at(BodyAs::AwsDecides, received));
+    let call = payload.call().expect("an event");
     let document = Document::read(row, &config.to_string()).expect("an object");
     let endpoint = document.endpoint(&call).expect("an endpoint");
     Suspect::of(row, endpoint, &call, received * 1000 + 7).expect("a signature that is no credential")

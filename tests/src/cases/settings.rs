@@ -16,7 +16,7 @@ use crate::sqs::{Fault, Sqs};
 use crate::vector::{self, Decision};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
-use shared::call::Call;
+use shared::call::Payload;
 use shared::event;
 use shared::provider::Shape;
 use shared::secret::Secret;
@@ -47,7 +47,7 @@ struct Desk {
 }
 
 /// How [`ParameterStore`] answers.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 enum Mood {
     Good,
     After(Duration),
@@ -564,13 +564,13 @@ fn debug_output_shows_no_secret() {
     let document = Document::read(provider, &config.to_string()).expect("a JSON object");
     let body = format!(r#"{{"action":"{CANARY}"}}"#);
     let request = github_call(CANARY, "d", body).at("/acme").header("cookie", CANARY);
-    let text = request.function_url_event(BodyAs::AwsDecides);
-    let call = Call::from_event(&text).expect("a call");
+    let payload = Payload::read(&request.function_url_event(BodyAs::AwsDecides));
+    let call = payload.call().expect("a call");
     let endpoint = document.endpoint(&call).expect("the endpoint");
     let verified = verify(provider, &call, endpoint, CLOCK).expect("genuine");
     let forged = Request { body: b"{}".to_vec(), ..request.clone() };
-    let forged = forged.function_url_event(BodyAs::AwsDecides);
-    let forged = Call::from_event(&forged).expect("a call");
+    let forged = Payload::read(&forged.function_url_event(BodyAs::AwsDecides));
+    let forged = forged.call().expect("a call");
     let refused = verify(provider, &forged, endpoint, CLOCK).expect_err("forged");
     let shown = [
         format!("{:?}", Secret::new(CANARY.into())),
@@ -593,8 +593,8 @@ fn debug_output_shows_no_secret() {
 #[test]
 fn debug_output_of_a_call_shows_no_credential() {
     let request = Request::post("application/json", "{}").header("x-telegram-bot-api-secret-token", CANARY);
-    let event = request.function_url_event(BodyAs::AwsDecides);
-    let shown = format!("{:?}", Call::from_event(&event).expect("a call"));
+    let payload = Payload::read(&request.function_url_event(BodyAs::AwsDecides));
+    let shown = format!("{:?}", payload.call().expect("a call"));
     assert!(!shown.contains(CANARY), "{shown}");
 }
 
@@ -653,6 +653,40 @@ fn parameters_and_secrets_are_read_from_aws() {
     let logs = functions.into_iter().map(Function::stop).collect::<String>();
     assert!(naming(&logs, "error", "no parameter or secret of that name") > 0, "{logs}");
     assert!(!logs.contains(SECRET) && !logs.contains(NEXT), "{logs}");
+}
+
+/// 42: many environments that start at once are more than Systems Manager answers in a second. One that is throttled asks
+/// again, at init and in a call, so that no call fails for it.
+#[test]
+fn a_throttled_reading_is_repeated() {
+    let throttled = [Mood::Refusing(400, "ThrottlingException"), Mood::Refusing(500, "InternalServerError")];
+    side_by_side(throttled.into_iter().chain([Mood::Reset]), |mood| {
+        let sqs = Sqs::start();
+        let store = ParameterStore::start(&json!({ "secret": SECRET }));
+        let asked_again = |before: usize| {
+            while store.requests() < before + 3 {
+                thread::sleep(Duration::from_millis(5));
+            }
+            store.is(Mood::Good);
+        };
+        store.is(mood.clone());
+        thread::scope(|scope| {
+            let start = scope.spawn(|| remote("github", &sqs, &store).start());
+            asked_again(0);
+            let function = start.join().expect("a start");
+            assert_eq!(send(&function, &github_call(SECRET, "d", "{}")).status(), 200, "at init");
+        });
+        store.is(mood.clone());
+        // Init gives up before the platform does.
+        let function = remote("github", &sqs, &store).start();
+        thread::scope(|scope| {
+            let before = store.requests();
+            let call = scope.spawn(|| send(&function, &github_call(SECRET, "e", "{}")));
+            asked_again(before);
+            assert_eq!(call.join().expect("no panic").status(), 200, "in a call");
+        });
+        assert_eq!(sqs.messages().len(), 2);
+    });
 }
 
 /// 36, 42: a parameter that is not there is our fault, until it is.

@@ -4,7 +4,7 @@
 use crate::event::{BodyAs, Request};
 use registry::Entry;
 use serde_json::Value;
-use shared::call::Call;
+use shared::call::{Call, Payload};
 use shared::error::{Failure, Fault};
 use shared::event::Envelope;
 use shared::gate::{Gate, Outcome, Why};
@@ -90,7 +90,7 @@ impl Bench {
 
     /// Sends a Lambda event as it is.
     pub fn event_at(&self, event: &str, second: i64) -> Answered {
-        match Call::from_event(event) {
+        match Payload::read(event).call() {
             Ok(call) => self.call_at(&call, second),
             Err(fault) => panic!("{fault}"),
         }
