@@ -1,7 +1,7 @@
 //! Every call that is made here is one that its row accepts, and every forged one is refused.
 
 use calls::{BodyAs, Made};
-use shared::call::Call;
+use shared::call::Payload;
 use shared::event::Envelope;
 use shared::gate::{Gate, Why};
 use shared::queue::{Putting, Queue, Store};
@@ -26,7 +26,8 @@ fn answered(provider: &str, made: &Made) -> (u16, Why) {
     let wrong = document.problems().iter().find(|problem| problem.flaw.weight.is_serious());
     assert_eq!(wrong, None, "{provider}");
     let gate = Gate::new(row, Settings::fixed(row, document), Queue::new(Box::new(Taken), MAX_BYTES));
-    let call = Call::from_event(&made.event).unwrap();
+    let payload = Payload::read(&made.event);
+    let call = payload.call().unwrap();
     assert_eq!(call.body().unwrap().len(), made.body_bytes);
     let received = UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

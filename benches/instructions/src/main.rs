@@ -12,7 +12,7 @@ mod rows;
 
 use rows::{NOW, ROWS, Row, What};
 use shared::aws::Aws;
-use shared::call::Call;
+use shared::call::Payload;
 use shared::event::Envelope;
 use shared::gate::{Gate, Outcome, Why};
 use shared::queue::{DEFAULT_MAX_BYTES, Putting, Queue, Store};
@@ -72,7 +72,8 @@ fn run(name: &str, times: &str) -> Result<(), String> {
     let mut outcome = None;
     let mut answer = || {
         outcome = Some(runtime.block_on(async {
-            let call = Call::from_event(&made.event).map_err(|fault| fault.to_string())?;
+            let payload = Payload::read(&made.event);
+            let call = payload.call().map_err(|fault| fault.to_string())?;
             Ok::<Outcome, String>(gate.answer(&call, received, LIMIT).await)
         }));
     };
