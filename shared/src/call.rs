@@ -17,8 +17,6 @@ pub const MAX_BODY: usize = 6_291_456;
 /// The most headers that are looked at. AWS lets some 10 KB of them through, and no provider sends fifty.
 const MAX_HEADERS: usize = 500;
 
-const NOT_OURS: Fault = Fault::Event("not of payload format 2.0: use a function URL or an HTTP API");
-
 /// A call as the provider sent it. Nothing in it has been checked.
 #[derive(Clone, Default)]
 pub struct Call<'e> {
@@ -62,35 +60,6 @@ impl<'e> Call<'e> {
             call.add_header(Cow::Owned(name), Cow::Owned(value));
         }
         call
-    }
-
-    /// All but the body.
-    fn without_body(event: &[(Cow<'e, str>, Raw<'e>)]) -> Result<Call<'e>, Fault> {
-        let get = |name| json::member(event, name).ok().flatten();
-        let context = get("requestContext").and_then(|raw| json::members(raw).ok()).ok_or(NOT_OURS)?;
-        let in_context = |name| json::member(&context, name).ok().flatten();
-        let method = in_context("http").and_then(|http| json::at(http, "/method").ok()?).and_then(text);
-        let (Some(method), Some("2.0")) = (method, get("version").and_then(text).as_deref()) else {
-            return Err(NOT_OURS);
-        };
-
-        let mut call = Call {
-            method,
-            path: get("rawPath").and_then(text).unwrap_or_default(),
-            query: get("rawQueryString").and_then(text).unwrap_or_default(),
-            domain: in_context("domainName").and_then(text).unwrap_or_default(),
-            stage: in_context("stage").and_then(text).unwrap_or_default(),
-            headers: Vec::new(),
-            body: None,
-        };
-        let headers = get("headers").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
-        call.headers.reserve(headers.len());
-        for (name, value) in headers {
-            if let Some(value) = text(value) {
-                call.add_header(name, value);
-            }
-        }
-        Ok(call)
     }
 
     /// The value of a header, by its lower-case name. One that was sent twice is joined with a comma.
@@ -153,28 +122,55 @@ fn body<'e>(event: &[(Cow<'e, str>, Raw<'e>)]) -> Option<Cow<'e, [u8]>> {
     }
 }
 
-/// What Lambda hands over: the body decoded, all else as the text that it was. What the body took in the event's own text, up to
-/// 6 MB, is not kept beside it.
+/// What Lambda hands over: the body decoded, of all else the text of what a call is made of. What the body took in the event's
+/// own text, up to 6 MB, is not kept beside it.
 pub struct Payload {
-    head: String,
+    parts: Vec<(&'static str, String)>,
     body: Option<Vec<u8>>,
 }
 
 impl Payload {
     /// Reads any text; what is no event shows when its call is asked for.
     pub fn read(text: &str) -> Payload {
-        let mut members = json::members(text).unwrap_or_default();
-        let body = body(&members).map(Cow::into_owned);
-        members.retain(|(name, _)| name != "body");
-        Payload { head: json::written(&members), body }
+        const PARTS: [&str; 5] = ["version", "requestContext", "rawPath", "rawQueryString", "headers"];
+        let event = json::members(text).unwrap_or_default();
+        let part = |name| Some((name, json::member(&event, name).ok()??.to_owned()));
+        Payload {
+            parts: PARTS.into_iter().filter_map(part).collect(),
+            body: body(&event).map(Cow::into_owned),
+        }
     }
 
     /// The call: from a function URL or an HTTP API, payload format 2.0.
     ///
     /// <https://docs.aws.amazon.com/lambda/latest/dg/urls-invocation.html#urls-payloads>
     pub fn call(&self) -> Result<Call<'_>, Fault> {
-        let call = Call::without_body(&json::members(&self.head).map_err(|_| NOT_OURS)?)?;
-        Ok(Call { body: self.body.as_deref().map(Cow::Borrowed), ..call })
+        const NOT_OURS: Fault = Fault::Event("not of payload format 2.0: use a function URL or an HTTP API");
+        let get = |name| self.parts.iter().find(|(n, _)| *n == name).map(|(_, raw)| raw.as_str());
+        let context = get("requestContext").and_then(|raw| json::members(raw).ok()).ok_or(NOT_OURS)?;
+        let in_context = |name| json::member(&context, name).ok().flatten();
+        let method = in_context("http").and_then(|http| json::at(http, "/method").ok()?).and_then(text);
+        let (Some(method), Some("2.0")) = (method, get("version").and_then(text).as_deref()) else {
+            return Err(NOT_OURS);
+        };
+
+        let mut call = Call {
+            method,
+            path: get("rawPath").and_then(text).unwrap_or_default(),
+            query: get("rawQueryString").and_then(text).unwrap_or_default(),
+            domain: in_context("domainName").and_then(text).unwrap_or_default(),
+            stage: in_context("stage").and_then(text).unwrap_or_default(),
+            headers: Vec::new(),
+            body: self.body.as_deref().map(Cow::Borrowed),
+        };
+        let headers = get("headers").and_then(|raw| json::members(raw).ok()).unwrap_or_default();
+        call.headers.reserve(headers.len());
+        for (name, value) in headers {
+            if let Some(value) = text(value) {
+                call.add_header(name, value);
+            }
+        }
+        Ok(call)
     }
 }
 

@@ -631,8 +631,8 @@ impl Builder<'_> {
         text.push_str(r#"{"specversion":"1.0""#);
         let mut put = |name: &str, value: Option<&str>| {
             if let Some(value) = value {
-                // Writing into memory has no way to fail.
-                let _ = write!(text, r#","{name}":{}"#, json::string(value));
+                text.extend([",\"", name, "\":"]);
+                json::push(&mut text, value);
             }
         };
         put("id", Some(&facts.id));
@@ -876,15 +876,8 @@ fn each<'t>(
 /// byte; names are written anew and without spaces between.
 fn with_member(members: &json::Members<'_>, name: &str, value: &str, without: &[&str]) -> String {
     let is_left_out = |n: &str, old: &str| n != name && old.starts_with('[') && without.contains(&n);
-    let mut object = String::with_capacity(value.len() + 256);
-    for (n, old) in members.iter().filter(|(n, old)| !is_left_out(n, old)) {
-        object.push(if object.is_empty() { '{' } else { ',' });
-        object.push_str(&json::string(n));
-        object.push(':');
-        object.push_str(if n == name { value } else { old });
-    }
-    object.push('}');
-    object
+    let kept = members.iter().filter(|(n, old)| !is_left_out(n, old));
+    json::written(kept.map(|(n, old)| (n.as_ref(), if n == name { value } else { *old })))
 }
 
 /// A digest of an item and of the scalars around it, in an order that does not depend on the sender's.

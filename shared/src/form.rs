@@ -31,14 +31,15 @@ pub(crate) fn object<'t>(fields: impl IntoIterator<Item = (Cow<'t, str>, String)
             None => order.push((name, vec![value])),
         }
     }
-    let members: Vec<String> = order
-        .into_iter()
+    let several = |values: &[String]| format!("[{}]", values.join(","));
+    let members: Vec<(Cow<'_, str>, Cow<'_, str>)> = order
+        .iter()
         .map(|(name, values)| match values.as_slice() {
-            [value] => format!("{}:{value}", json::string(&name)),
-            several => format!("{}:[{}]", json::string(&name), several.join(",")),
+            [value] => (name.as_ref().into(), value.into()),
+            values => (name.as_ref().into(), several(values).into()),
         })
         .collect();
-    format!("{{{}}}", members.join(","))
+    json::written(members.iter().map(|(name, value)| (name.as_ref(), value.as_ref())))
 }
 
 /// JSON as it is, else a form; where the form has a field `payload` and no other, the JSON in that field.

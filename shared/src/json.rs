@@ -153,7 +153,7 @@ pub fn with_each(
         let new = change(old.as_deref()).map(|text| string(&text));
         members.retain(|(n, _)| n != name);
         members.extend(new.as_deref().map(|new| (name.into(), new)));
-        Ok(written(&members))
+        Ok(written(pairs(&members)))
     };
     let mut whole = members(object)?;
     let Some(array) = member(&whole, entries)?.filter(|array| array.starts_with('[')) else {
@@ -164,7 +164,7 @@ pub fn with_each(
     for (_, value) in whole.iter_mut().filter(|(n, _)| n == entries) {
         *value = &array;
     }
-    Ok(written(&whole))
+    Ok(written(pairs(&whole)))
 }
 
 /// An object with another value at a JSON pointer through objects, or without what stands there. All other values stay byte
@@ -191,7 +191,7 @@ pub fn with(object: Raw<'_>, pointer: &str, value: Option<Raw<'_>>) -> Result<St
         (Some(value), None) => members.push((name, value)),
         (None, _) => members.retain(|(n, _)| *n != name),
     }
-    Ok(written(&members))
+    Ok(written(pairs(&members)))
 }
 
 /// An object with another text at a JSON pointer: `change` is asked for it with the text that stands there, and its `None`
@@ -207,10 +207,22 @@ pub fn with_text(
 }
 
 /// An object of these members, names written anew and without spaces between.
-pub fn written(members: &[(Cow<'_, str>, Raw<'_>)]) -> String {
-    let members: Vec<String> =
-        members.iter().map(|(name, value)| format!("{}:{value}", string(name))).collect();
-    format!("{{{}}}", members.join(","))
+pub(crate) fn written<'m>(members: impl Iterator<Item = (&'m str, Raw<'m>)> + Clone) -> String {
+    let size = |(name, value): (&str, &str)| name.len() + value.len() + r#","":"#.len();
+    let mut object = String::with_capacity(members.clone().map(size).sum::<usize>() + "}".len());
+    for (name, value) in members {
+        object.push(if object.is_empty() { '{' } else { ',' });
+        push(&mut object, name);
+        object.push(':');
+        object.push_str(value);
+    }
+    object.push_str(if object.is_empty() { "{}" } else { "}" });
+    object
+}
+
+/// Names and values, as they are written.
+fn pairs<'m>(members: &'m [(Cow<'_, str>, Raw<'m>)]) -> impl Iterator<Item = (&'m str, Raw<'m>)> + Clone {
+    members.iter().map(|(name, value)| (name.as_ref(), *value))
 }
 
 /// A value that is looked into more than once: its members, and those of the objects in it, are read once, when they are
@@ -302,8 +314,19 @@ pub fn scalar(value: Raw<'_>) -> Option<Cow<'_, str>> {
 
 /// A text as a JSON string.
 pub fn string(text: &str) -> String {
-    // Writing a string into memory has no way to fail.
-    serde_json::to_string(text).unwrap_or_default()
+    let mut string = String::with_capacity(text.len() + 2);
+    push(&mut string, text);
+    string
+}
+
+/// Adds a text as a JSON string.
+pub fn push(to: &mut String, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
+        to.extend(["\"", text, "\""]);
+    } else {
+        // Writing a string into memory has no way to fail.
+        to.push_str(&serde_json::to_string(text).unwrap_or_default());
+    }
 }
 
 struct MembersVisitor;
