@@ -52,8 +52,6 @@ pub struct Params {
     pub settings_read: u64,
     /// Seconds after which settings are read again (`ConfigTtl`).
     pub ttl: u64,
-    /// Milliseconds until a call without settings asks for them once more, doubling; 0: it asks once, as functions do.
-    pub settings_pause: u64,
     /// Whether the queue is FIFO; a standard queue has no limit here.
     pub is_fifo: bool,
     /// Message groups that calls spread over.
@@ -105,7 +103,6 @@ impl Default for Params {
             settings_rate: 40,
             settings_read: 30,
             ttl: 300,
-            settings_pause: 0,
             is_fifo: false,
             groups: 1,
             group_rate: 300,
@@ -154,10 +151,6 @@ pub const KEYS: &[Key] = &[
     key("settings-rate", "the most reads of settings a second"),
     key("settings-read", "milliseconds of such a read"),
     key("ttl", "seconds after which settings are read again (ConfigTtl)"),
-    key(
-        "settings-pause",
-        "milliseconds until a call without settings asks once more, doubling; 0: it asks once",
-    ),
     key("queue", "standard; fifo (QueueType)"),
     key("groups", "message groups that calls spread over"),
     key("group-rate", "the most sends a second in a message group"),
@@ -218,7 +211,6 @@ impl Params {
             "settings-rate" => self.settings_rate = number(1)?,
             "settings-read" => self.settings_read = number(0)?,
             "ttl" => self.ttl = number(1)?,
-            "settings-pause" => self.settings_pause = number(0)?,
             "queue" => {
                 self.is_fifo = match value {
                     "standard" => false,
@@ -296,23 +288,23 @@ pub const SCENARIOS: &[Scenario] = &[
         settings: &[],
     },
     Scenario {
-        name: "burst-1000-retried",
-        about: "the same from a provider that sends again after 10 s and after a minute",
-        settings: &[("retries", "10,60"), ("duration", "140")],
-    },
-    Scenario {
         name: "burst-1000-raised",
-        about: "the same with settings from Secrets Manager, nobody sends again",
+        about: "the same with settings from Secrets Manager",
         settings: &[("settings", "secretsmanager")],
     },
     Scenario {
         name: "burst-10000",
-        about: "from nothing to 10,000 calls/s",
+        about: "from nothing to 10,000 calls/s; nobody sends again",
         settings: &[("rate", "10000"), ("arrivals", "30"), ("duration", "30")],
     },
     Scenario {
+        name: "burst-10000-retried",
+        about: "the same from a provider that sends again after 10 s and after a minute",
+        settings: &[("rate", "10000"), ("arrivals", "30"), ("duration", "110"), ("retries", "10,60")],
+    },
+    Scenario {
         name: "burst-10000-raised",
-        about: "the same with a concurrency of 3,000 and settings from Secrets Manager",
+        about: "burst-10000 with a concurrency of 3,000 and settings from Secrets Manager",
         settings: &[
             ("rate", "10000"),
             ("arrivals", "30"),
@@ -368,8 +360,15 @@ pub const VARIATIONS: &[(&str, &str, &str)] = &[
     ("burst-1000", "cold-start", "50"),
     ("burst-1000", "cold-start", "300"),
     ("burst-1000", "pick", "any"),
+    ("burst-1000", "settings-read", "100"),
+    ("burst-1000", "settings-rate", "20"),
+    ("burst-1000", "settings-rate", "10"),
+    ("burst-1000", "deadline", "5000"),
+    ("burst-1000", "deadline", "3000"),
+    ("burst-1000", "deadline", "1500"),
     ("burst-10000", "seed", "2"),
     ("burst-10000", "pick", "any"),
+    ("burst-10000", "deadline", "5000"),
 ];
 
 impl Scenario {

@@ -1,41 +1,45 @@
 //! The simulation: one event after another, calls one by one.
 //!
-//! *Invariant:* a call that is neither accepted nor given up has exactly one event ahead. What is left at the end is what
-//! is pending.
+//! *Invariant:* a call that is neither accepted nor given up has exactly one event ahead. What is left of them at the end
+//! is what is pending.
 //!
-//! What a function does is taken from its code: settings from `shared/src/settings.rs`, attempts at SQS from
-//! `shared/src/attempts.rs`, the time for a call from `shared/src/gate.rs`.
+//! What a function does is taken from its code: settings from `shared/src/settings.rs`, the attempts at reading them and
+//! at SQS from `shared/src/attempts.rs`, the time for init and for a call from `shared/src/gate.rs`.
 
 use crate::params::{MILLI, Params, REQUESTS_PER_ENVIRONMENT, SECOND};
 use crate::random::Random;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
-/// A failed reading of settings is repeated no sooner where there are none.
+/// The time of init, three quarters of which the settings may take.
+const INIT: u64 = 5 * SECOND;
+/// A call without settings reads them no sooner after a reading that failed.
 const PAUSE: u64 = SECOND;
 /// The same where there are older ones to go on with.
 const EARLY: u64 = 30 * SECOND;
-/// The first pause between two attempts at SQS; each further one is twice as long.
-const SQS_PAUSE: u64 = 50 * MILLI;
-/// Until a call is answered that nothing is done for.
-const REFUSAL: u64 = MILLI;
+/// How long the first attempt at AWS may take; each further one twice as long.
+const FIRST: u64 = 600 * MILLI;
+/// The first pause between two attempts; each further one is twice as long.
+const FIRST_PAUSE: u64 = 50 * MILLI;
 
 /// What became of the calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Outcome {
     /// Calls, each counted once however often it was sent.
     pub calls: u64,
-    /// Calls answered 2xx: their events are in the queue.
+    /// Calls whose events are in the queue.
     pub accepted: u64,
     /// Answers 429, given by Lambda.
     pub throttled: u64,
     /// Answers 503, given by the function.
     pub faults: u64,
+    /// Answers for which the provider did not wait. What they answer may be in the queue all the same.
+    pub late: u64,
     /// Calls that the provider will not send again.
     pub lost: u64,
     /// Calls under way, or waiting for their provider's next attempt.
     pub pending: u64,
-    /// Nanoseconds from the first attempt to the 2xx, of the calls accepted, in no order.
+    /// Nanoseconds from the first attempt to the first 2xx, of the calls accepted, in no order.
     pub waits: Vec<u64>,
     /// The most environments at once.
     pub environments: u64,
@@ -65,11 +69,47 @@ impl Outcome {
 /// One attempt of the provider at one call.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Call {
+    /// When the provider first sent it.
     first: u64,
+    /// When it sent it this time.
+    delivered: u64,
+    /// How often it had sent it before.
     delivery: usize,
+    /// Until when the function is to answer.
     until: u64,
-    attempts: u32,
     group: usize,
+    /// Whether an earlier attempt, answered too late, has left its event in the queue.
+    is_kept: bool,
+}
+
+/// How attempts at AWS follow one another until a time.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Attempts {
+    allowed: u64,
+    pause: u64,
+    until: u64,
+}
+
+impl Attempts {
+    fn new(now: u64, until: u64) -> Attempts {
+        Attempts { allowed: FIRST.min(until.saturating_sub(now) * 2 / 5), pause: FIRST_PAUSE, until }
+    }
+
+    fn is_first(&self) -> bool {
+        self.pause == FIRST_PAUSE
+    }
+
+    /// How long an attempt may take.
+    fn allowed(&self, now: u64) -> u64 {
+        self.allowed.min(self.until.saturating_sub(now))
+    }
+
+    /// When a further one follows; `None` where no time would be left for it.
+    fn next(&mut self, now: u64) -> Option<u64> {
+        let at = now + self.pause;
+        (self.allowed, self.pause) = (self.allowed * 2, self.pause * 2);
+        (at < self.until).then_some(at)
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,19 +120,32 @@ enum Event {
     Started { environment: usize, call: Call },
     /// An environment takes up the call.
     Begun { environment: usize, call: Call },
-    /// A call without settings asks for them once more, after this pause.
-    Asked { environment: usize, call: Call, pause: u64 },
+    /// An environment without settings asks for them, in its init before the call or for the call.
+    Asked { environment: usize, call: Call, attempts: Attempts, is_init: bool },
     /// A call has its settings and asks SQS.
-    Sent { environment: usize, call: Call },
+    Sent { environment: usize, call: Call, attempts: Attempts },
     /// An environment answers the call.
     Answered { environment: usize, call: Call, accepted: bool },
+}
+
+impl Event {
+    fn call(&self) -> &Call {
+        match self {
+            Event::Delivered(call)
+            | Event::Started { call, .. }
+            | Event::Begun { call, .. }
+            | Event::Asked { call, .. }
+            | Event::Sent { call, .. }
+            | Event::Answered { call, .. } => call,
+        }
+    }
 }
 
 #[derive(Default)]
 struct Environment {
     /// When it had its settings.
     read: Option<u64>,
-    /// When it last asked for them.
+    /// When it last had an answer to that, or none in time.
     tried: Option<u64>,
     ttl: u64,
     /// When it was last at work.
@@ -283,7 +336,8 @@ impl<'p> Simulation<'p> {
     fn arrive(&mut self, now: u64) {
         self.outcome.calls += 1;
         let group = usize::try_from(self.random.below(self.params.groups)).unwrap_or_default();
-        self.deliver(Call { first: now, delivery: 0, until: 0, attempts: 0, group }, now);
+        let call = Call { first: now, delivered: now, delivery: 0, until: 0, group, is_kept: false };
+        self.deliver(call, now);
     }
 
     fn happen(&mut self, event: Event, now: u64) {
@@ -291,14 +345,17 @@ impl<'p> Simulation<'p> {
             Event::Delivered(call) => self.deliver(call, now),
             Event::Started { environment, call } => self.start(environment, call, now),
             Event::Begun { environment, call } => self.begin(environment, call, now),
-            Event::Asked { environment, call, pause } => self.ask(environment, call, pause, now),
-            Event::Sent { environment, call } => self.send(environment, call, now),
+            Event::Asked { environment, call, attempts, is_init } => {
+                self.ask(environment, call, attempts, is_init, now);
+            }
+            Event::Sent { environment, call, attempts } => self.send(environment, call, attempts, now),
             Event::Answered { environment, call, accepted } => self.answer(environment, call, accepted, now),
         }
     }
 
     /// Lambda finds an environment for a call, or answers 429.
     fn deliver(&mut self, call: Call, now: u64) {
+        let call = Call { delivered: now, ..call };
         let gone = self.params.idle * SECOND;
         while let Some(&oldest) = self.idle.front()
             && self.environments.get(oldest).is_some_and(|environment| environment.used + gone <= now)
@@ -340,92 +397,97 @@ impl<'p> Simulation<'p> {
         self.again(call, now);
     }
 
-    /// The provider sends the call once more, or gives it up.
+    /// The provider sends the call once more, or gives it up. It counts from the answer, or from when it stopped to wait.
     fn again(&mut self, call: Call, now: u64) {
         match self.params.retries.get(call.delivery) {
             Some(seconds) => {
-                let call = Call { delivery: call.delivery + 1, attempts: 0, ..call };
-                self.plan(now + seconds * SECOND, Event::Delivered(call));
+                let from = now.min(call.delivered + self.params.deadline * MILLI);
+                let call = Call { delivery: call.delivery + 1, ..call };
+                self.plan((from + seconds * SECOND).max(now), Event::Delivered(call));
             }
-            None => self.outcome.lost += 1,
+            None => self.outcome.lost += u64::from(!call.is_kept),
         }
     }
 
     /// An environment reads its settings before its first call. What is wrong with that shows when the call needs them.
     fn start(&mut self, environment: usize, call: Call, now: u64) {
-        let mut begin = now;
         if self.params.is_remote {
-            self.read(environment, now);
-            begin += self.params.settings_read * MILLI;
+            self.ask(environment, call, Attempts::new(now, now + INIT / 4 * 3), true, now);
+        } else {
+            self.begin(environment, call, now);
         }
-        self.plan(begin, Event::Begun { environment, call });
     }
 
-    /// Asks for the settings, and says whether they were given.
-    fn read(&mut self, environment: usize, now: u64) -> bool {
+    /// Asks for the settings. When that is over, and whether they were given.
+    fn read(&mut self, environment: usize, allowed: u64, now: u64) -> (u64, bool) {
+        let time = self.params.settings_read * MILLI;
         self.reads.count(now);
-        let is_given = self.settings.take(now);
-        self.outcome.reads_refused += u64::from(!is_given);
-        let answered = now + self.params.settings_read * MILLI;
+        let is_taken = self.settings.take(now);
+        self.outcome.reads_refused += u64::from(!is_taken);
+        let over = now + time.min(allowed);
+        let is_given = is_taken && time <= allowed;
         if let Some(environment) = self.environments.get_mut(environment) {
-            environment.tried = Some(now);
-            environment.read = if is_given { Some(answered) } else { environment.read };
+            environment.tried = Some(over);
+            environment.read = if is_given { Some(over) } else { environment.read };
         }
-        is_given
+        (over, is_given)
     }
 
-    /// A call needs settings: those in force, or a new reading where they are too old.
+    /// A call needs settings: those in force, or a new reading where they are too old or there are none.
     fn begin(&mut self, environment: usize, call: Call, now: u64) {
-        let call = Call { until: now + self.params.budget(), ..call };
-        if !self.params.is_remote {
-            return self.send(environment, call, now);
-        }
+        let budget = self.params.budget();
+        let call = Call { until: now + budget, ..call };
         let Some(Environment { read, tried, ttl, .. }) = self.environments.get(environment) else { return };
         let is_older = |moment: &Option<u64>, than| moment.is_none_or(|moment| now - moment >= than);
-        let has_settings = read.is_some();
-        let pause = if has_settings { EARLY.min(*ttl) } else { PAUSE };
-        let is_due = is_older(read, *ttl) && is_older(tried, pause);
-        if !has_settings && (is_due || self.params.settings_pause > 0) {
-            self.ask(environment, call, self.params.settings_pause * MILLI, now);
-        } else if !has_settings {
-            self.plan(now + REFUSAL, Event::Answered { environment, call, accepted: false });
-        } else if is_due {
-            // Where it fails, the older ones serve.
-            self.read(environment, now);
-            self.plan(now + self.params.settings_read * MILLI, Event::Sent { environment, call });
+        if !self.params.is_remote {
+            self.send(environment, call, Attempts::new(now, call.until), now);
+        } else if read.is_none() {
+            let end = now + budget / 4 * 3;
+            let at = tried.map_or(now, |tried| now.max(tried + PAUSE));
+            let attempts = Attempts::new(at, end);
+            let event = if at < end {
+                Event::Asked { environment, call, attempts, is_init: false }
+            } else {
+                Event::Answered { environment, call, accepted: false }
+            };
+            self.plan(at.min(end), event);
+        } else if is_older(read, *ttl) && is_older(tried, EARLY.min(*ttl)) {
+            // One try. Where it fails, the older ones serve.
+            let (over, _) = self.read(environment, budget / 4, now);
+            let attempts = Attempts::new(over, call.until);
+            self.plan(over, Event::Sent { environment, call, attempts });
         } else {
-            self.send(environment, call, now);
+            self.send(environment, call, Attempts::new(now, call.until), now);
         }
     }
 
-    /// A call without settings asks for them.
-    fn ask(&mut self, environment: usize, call: Call, pause: u64, now: u64) {
-        let is_given = self.read(environment, now);
-        let answered = now + self.params.settings_read * MILLI;
-        if is_given {
-            self.plan(answered, Event::Sent { environment, call });
-        } else if pause > 0 && answered + pause < call.until {
-            // Between half and all of the pause, so that those who were refused together do not return together.
-            let wait = pause / 2 + self.random.below(pause / 2 + 1);
-            self.plan(answered + wait, Event::Asked { environment, call, pause: pause * 2 });
+    /// An environment without settings asks for them, again and again while it may.
+    fn ask(&mut self, environment: usize, call: Call, mut attempts: Attempts, is_init: bool, now: u64) {
+        let (over, is_given) = self.read(environment, attempts.allowed(now), now);
+        let further = if is_given { None } else { attempts.next(over) };
+        if let Some(at) = further {
+            self.plan(at, Event::Asked { environment, call, attempts, is_init });
+        } else if is_init {
+            self.plan(over, Event::Begun { environment, call });
+        } else if is_given {
+            let attempts = Attempts::new(over, call.until);
+            self.plan(over, Event::Sent { environment, call, attempts });
         } else {
-            self.plan(answered, Event::Answered { environment, call, accepted: false });
+            self.plan(over, Event::Answered { environment, call, accepted: false });
         }
     }
 
     /// A request to SQS, and a further one after a pause where SQS has refused it and there is time.
-    fn send(&mut self, environment: usize, call: Call, now: u64) {
+    fn send(&mut self, environment: usize, call: Call, mut attempts: Attempts, now: u64) {
         self.sends.count(now);
         let mean = self.params.sqs * MILLI;
-        let work = if call.attempts == 0 { self.params.work() } else { 0 };
+        let work = if attempts.is_first() { self.params.work() } else { 0 };
         let answered = now + work + mean / 2 + self.random.exponential(mean - mean / 2);
         let is_taken = self.groups.get_mut(call.group).is_some_and(|group| group.take(now));
-        let pause = SQS_PAUSE << call.attempts;
-        if is_taken || call.until.saturating_sub(answered) <= pause {
-            self.plan(answered, Event::Answered { environment, call, accepted: is_taken });
-        } else {
-            let call = Call { attempts: call.attempts + 1, ..call };
-            self.plan(answered + pause, Event::Sent { environment, call });
+        let further = if is_taken { None } else { attempts.next(answered) };
+        match further {
+            Some(at) => self.plan(at, Event::Sent { environment, call, attempts }),
+            None => self.plan(answered, Event::Answered { environment, call, accepted: is_taken }),
         }
     }
 
@@ -435,13 +497,18 @@ impl<'p> Simulation<'p> {
             environment.used = now;
         }
         self.idle.push_back(environment);
+        let is_late = now - call.delivered > self.params.deadline * MILLI;
+        self.outcome.late += u64::from(is_late);
+        self.outcome.faults += u64::from(!accepted);
         if accepted {
-            self.outcome.accepted += 1;
-            self.outcome.waits.push(now - call.first);
             self.accepted.count(now);
-        } else {
-            self.outcome.faults += 1;
-            self.again(call, now);
+            if !call.is_kept {
+                self.outcome.accepted += 1;
+                self.outcome.waits.push(now - call.first);
+            }
+        }
+        if is_late || !accepted {
+            self.again(Call { is_kept: call.is_kept || accepted, ..call }, now);
         }
     }
 
@@ -455,8 +522,9 @@ impl<'p> Simulation<'p> {
     fn close(mut self, end: u64) -> Outcome {
         self.occupy(0, end);
         let busy = self.busy_time * 1000 / u128::from(end.max(1));
+        let pending = self.ahead.iter().filter(|Reverse((_, _, event))| !event.call().is_kept);
         Outcome {
-            pending: u64::try_from(self.ahead.len()).unwrap_or(u64::MAX),
+            pending: u64::try_from(pending.count()).unwrap_or(u64::MAX),
             reads_peak: self.reads.peak(),
             sends_peak: self.sends.peak(),
             backlog_peak: backlog(self.params, &self.accepted.0),
@@ -563,28 +631,79 @@ mod tests {
         let outcome = simulate(&params(&[("rate", "2000"), ("arrivals", "1"), ("duration", "1")]));
         assert!(outcome.reads_peak > 40);
         assert_eq!(outcome.reads_peak - outcome.reads_refused, 40);
-        assert!(outcome.faults > 0, "a call without settings is answered 503");
+    }
+
+    /// One environment that never gets settings, and what is sent to it in the first second.
+    fn refused(settings: &[(&str, &str)]) -> Outcome {
+        let mut params = params(&[("arrivals", "1"), ("duration", "10"), ("concurrency", "1")]);
+        params.settings_rate = 0;
+        for (name, value) in settings {
+            params.set(name, value).unwrap();
+        }
+        simulate(&params)
+    }
+
+    #[test]
+    fn init_and_the_call_after_it_ask_for_settings_in_three_quarters_of_their_time() {
+        let outcome = refused(&[]);
+        // In init 0, 80, 210, 440, 870, 1700 and 3330 ms after its start, each time refused after 30 ms. A further one, 3200 ms
+        // after that, would be after the 3750 ms that it has. The call has 6750 ms, waits for one second and does the same.
+        assert_eq!((outcome.reads_refused, outcome.faults, outcome.late), (14, 1, 0));
+        assert_eq!(outcome.busy_milli, (150 + 3360 + 1000 + 3360) / 10);
+    }
+
+    #[test]
+    fn a_call_whose_time_is_over_before_it_may_ask_is_answered_503() {
+        // Of 1500 ms it has 1000 for itself, and 750 for the settings: less than the pause after init's last attempt.
+        let outcome = refused(&[("deadline", "1500")]);
+        assert_eq!((outcome.reads_refused, outcome.faults, outcome.late), (7, 1, 1));
+        assert_eq!(outcome.busy_milli, (150 + 3360 + 750) / 10);
+    }
+
+    #[test]
+    fn a_reading_that_takes_too_long_is_tried_again_with_more_time() {
+        let slow = [("settings-read", "700"), ("concurrency", "1"), ("arrivals", "1"), ("duration", "20")];
+        let outcome = simulate(&params(&slow));
+        // The start, 600 ms without an answer, a pause of 50, and 700 with one; then work and SQS.
+        let wait = outcome.waits.first().unwrap() / MILLI;
+        assert!((1500..1600).contains(&wait), "{wait} ms");
+        // And one that is longer than what the last attempt may take, never.
+        let longer = simulate(&params(&[slow.as_slice(), &[("settings-read", "3000")]].concat()));
+        assert_eq!((longer.accepted, longer.faults, longer.pending), (0, 1, 0));
+    }
+
+    #[test]
+    fn an_answer_that_is_too_late_is_none_for_the_provider_but_its_event_is_kept() {
+        let burst = [("arrivals", "5"), ("duration", "30"), ("deadline", "3000")];
+        let once = simulate(&params(&burst));
+        assert!(once.late > 0);
+        assert_eq!((once.faults, once.lost, once.accepted), (0, 0, once.calls));
+        let again = simulate(&params(&[burst.as_slice(), &[("retries", "5")]].concat()));
+        assert_eq!((again.calls, again.accepted), (once.calls, once.accepted));
+        check_conservation("late", &again);
+        // What was late is sent a second time, and so are its events: 5 s after the provider stopped to wait.
+        let cut = simulate(&params(&[burst.as_slice(), &[("retries", "5"), ("duration", "8")]].concat()));
+        assert_eq!((cut.accepted, cut.pending), (cut.calls, 0), "a repetition is nothing to wait for");
     }
 
     #[test]
     fn settings_that_are_there_serve_on_when_a_reading_fails() {
-        // One environment reads in the first second, and never again with success.
-        let mut params = params(&[("rate", "20"), ("concurrency", "1"), ("cold-start", "0"), ("ttl", "2")]);
-        params.settings_rate = 1;
-        let outcome = simulate(&params);
-        assert_eq!(outcome.faults, 0);
-        // A second reading in each period of the TTL.
-        assert!(outcome.reads_refused == 0 && outcome.reads_peak == 1);
+        // Some fifty environments, ten readings a second: enough while their number grows, not for one every two seconds.
+        let crowd =
+            [("rate", "300"), ("ramp", "40"), ("sqs", "100"), ("settings-rate", "10"), ("pick", "any")];
+        let seldom = simulate(&params(&crowd));
+        let often = simulate(&params(&[crowd.as_slice(), &[("ttl", "2")]].concat()));
+        assert!(often.reads_refused > seldom.reads_refused + 100, "{} refused", often.reads_refused);
+        assert_eq!((seldom.faults, often.faults), (0, 0));
+        assert_eq!(often.accepted + often.pending, often.calls);
     }
 
     #[test]
-    fn a_call_that_asks_for_settings_until_they_come_is_not_answered_503() {
-        let burst = [("arrivals", "5"), ("duration", "20")];
-        let once = simulate(&params(&burst));
-        let again = simulate(&Params { settings_pause: 100, ..params(&burst) });
-        assert!(once.faults > 0 && once.lost == once.faults);
-        assert_eq!((again.faults, again.lost, again.pending), (0, 0, 0));
-        assert!(again.reads_refused > once.reads_refused);
+    fn environments_that_start_together_get_their_settings_within_the_time_of_their_first_calls() {
+        let outcome = simulate(&params(&[("arrivals", "5"), ("duration", "20")]));
+        assert!(outcome.reads_refused > 0 && outcome.environments > 40);
+        assert_eq!((outcome.faults, outcome.lost, outcome.pending), (0, 0, 0));
+        assert!(outcome.wait(1000).unwrap() > SECOND);
     }
 
     #[test]
@@ -620,8 +739,9 @@ mod tests {
 
     #[test]
     fn a_provider_that_sends_again_loses_less() {
-        let once = simulate(&params(&[("duration", "100")]));
-        let again = simulate(&params(&[("duration", "100"), ("retries", "10")]));
+        let burst = [("rate", "10000"), ("arrivals", "10"), ("duration", "40")];
+        let once = simulate(&params(&burst));
+        let again = simulate(&params(&[burst.as_slice(), &[("retries", "10")]].concat()));
         assert!(once.lost > 0 && again.lost < once.lost, "{} then {}", once.lost, again.lost);
         assert_eq!(once.lost, once.throttled + once.faults);
     }

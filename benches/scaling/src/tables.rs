@@ -110,16 +110,18 @@ fn variations() -> Result<String, String> {
 }
 
 /// The columns of an outcome.
-pub const OUTCOME: [&str; 14] = [
+pub const OUTCOME: [&str; 16] = [
     "scenario",
     "calls",
     "accepted",
     "429",
     "503",
+    "late",
     "lost",
     "pending",
     "wait p50",
     "wait p99",
+    "longest",
     "environments",
     "cold starts",
     "settings reads/s",
@@ -132,8 +134,8 @@ pub fn outcome_row(name: &str, outcome: &Outcome) -> Vec<String> {
     let wait = |per_mille| outcome.wait(per_mille).map_or_else(|| "–".to_owned(), time);
     let mut row = vec![name.to_owned()];
     row.extend([outcome.calls, outcome.accepted, outcome.throttled, outcome.faults].map(thousands));
-    row.extend([outcome.lost, outcome.pending].map(thousands));
-    row.extend([wait(500), wait(990)]);
+    row.extend([outcome.late, outcome.lost, outcome.pending].map(thousands));
+    row.extend([wait(500), wait(990), wait(1000)]);
     row.extend([outcome.environments, outcome.cold_starts, outcome.reads_peak].map(thousands));
     row.extend([outcome.sends_peak, outcome.backlog_peak].map(thousands));
     row
