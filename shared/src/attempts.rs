@@ -3,7 +3,10 @@
 //! The first attempt is short, because a connection that was open before the environment was frozen may be dead without a
 //! sign; each further one may take twice as long, after a pause that doubles too. However little time there is, the first
 //! attempt leaves the larger part of it to a second one.
+//!
+//! A pause is up to half shorter than that, by chance: environments that were refused together must not ask together again.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, Instant};
 
 /// How long the first attempt may take.
@@ -39,11 +42,18 @@ impl Attempts {
 
     /// Waits before a further attempt. Says no, at once, where no time would be left for one.
     pub async fn pause(&mut self) -> bool {
-        if self.until.saturating_duration_since(Instant::now()) <= self.pause {
+        let pause = self.pause - self.pause / 200 * chance(100);
+        if self.until.saturating_duration_since(Instant::now()) <= pause {
             return false;
         }
-        tokio::time::sleep(self.pause).await;
+        tokio::time::sleep(pause).await;
         (self.allowed, self.pause) = (self.allowed.saturating_mul(2), self.pause.saturating_mul(2));
         true
     }
+}
+
+/// A number below another one that is another each time. Nothing secret may hang on it.
+pub(crate) fn chance(below: u32) -> u32 {
+    let random = RandomState::new().build_hasher().finish() % u64::from(below.max(1));
+    u32::try_from(random).unwrap_or_default()
 }

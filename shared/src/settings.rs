@@ -3,6 +3,7 @@
 //! A function never dies of a mistake in it. An endpoint without a usable value answers 503, all others go on, and what is
 //! wrong is said once in the log, by the setting's name.
 
+use crate::attempts::chance;
 use crate::aws::Aws;
 use crate::call::Call;
 use crate::error::{Fault, Refused};
@@ -14,7 +15,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 use zeroize::Zeroizing;
@@ -589,8 +589,7 @@ fn part(until: Instant, quarters: u32) -> Instant {
 
 /// Up to a tenth less, so that many environments do not read at once.
 fn jittered(ttl: Duration) -> Duration {
-    let random = RandomState::new().build_hasher().finish() % 100;
-    ttl.saturating_sub(ttl / 1000 * u32::try_from(random).unwrap_or_default())
+    ttl.saturating_sub(ttl / 1000 * chance(100))
 }
 
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
