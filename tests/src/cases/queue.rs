@@ -446,6 +446,20 @@ fn a_thousand_events_arrive_one_by_one() {
     assert_eq!((messages.len(), identities(&messages)), (1000, at_once));
 }
 
+/// 82: a batch that comes near the platform's limit. Of what is sent no more than some requests are in memory at once.
+#[test]
+fn a_large_batch_takes_little_memory() {
+    let sqs = Sqs::start();
+    let function = gate("facebook", &sqs, &config("facebook")).start();
+    let all: Vec<String> = texts(1000).into_iter().map(|text| format!("{text:4000}")).collect();
+    let event = facebook_call(SECRET, page(&all).to_string()).function_url_event(BodyAs::AwsDecides);
+    assert_eq!(function.invoke_within(&event, Duration::from_secs(20)).status(), 200);
+    let peak = function.peak_rss_kib();
+    assert_eq!(identities(&sqs.messages()).len(), 1000);
+    // Some 10 of them are the unoptimised binary; all requests side by side would be another 7.
+    assert!(peak < 32 * 1024, "{peak} KiB");
+}
+
 /// 82: batches hold ten events, and a mebibyte. The double refuses a larger one as SQS does.
 #[test]
 fn a_batch_is_no_larger_than_sqs_takes() {
