@@ -19,7 +19,7 @@ const PAUSE: u64 = SECOND;
 const EARLY: u64 = 30 * SECOND;
 /// How long the first attempt at AWS may take; each further one twice as long.
 const FIRST: u64 = 600 * MILLI;
-/// The first pause between two attempts; each further one is twice as long.
+/// The first pause between two attempts; each further one is twice as long, and each up to half shorter by chance.
 const FIRST_PAUSE: u64 = 50 * MILLI;
 
 /// What became of the calls.
@@ -105,8 +105,8 @@ impl Attempts {
     }
 
     /// When a further one follows; `None` where no time would be left for it.
-    fn next(&mut self, now: u64) -> Option<u64> {
-        let at = now + self.pause;
+    fn next(&mut self, now: u64, random: &mut Random) -> Option<u64> {
+        let at = now + self.pause - self.pause / 200 * random.below(100);
         (self.allowed, self.pause) = (self.allowed * 2, self.pause * 2);
         (at < self.until).then_some(at)
     }
@@ -464,7 +464,7 @@ impl<'p> Simulation<'p> {
     /// An environment without settings asks for them, again and again while it may.
     fn ask(&mut self, environment: usize, call: Call, mut attempts: Attempts, is_init: bool, now: u64) {
         let (over, is_given) = self.read(environment, attempts.allowed(now), now);
-        let further = if is_given { None } else { attempts.next(over) };
+        let further = if is_given { None } else { attempts.next(over, &mut self.random) };
         if let Some(at) = further {
             self.plan(at, Event::Asked { environment, call, attempts, is_init });
         } else if is_init {
@@ -484,7 +484,7 @@ impl<'p> Simulation<'p> {
         let work = if attempts.is_first() { self.params.work() } else { 0 };
         let answered = now + work + mean / 2 + self.random.exponential(mean - mean / 2);
         let is_taken = self.groups.get_mut(call.group).is_some_and(|group| group.take(now));
-        let further = if is_taken { None } else { attempts.next(answered) };
+        let further = if is_taken { None } else { attempts.next(answered, &mut self.random) };
         match further {
             Some(at) => self.plan(at, Event::Sent { environment, call, attempts }),
             None => self.plan(answered, Event::Answered { environment, call, accepted: is_taken }),
@@ -633,40 +633,83 @@ mod tests {
         assert_eq!(outcome.reads_peak - outcome.reads_refused, 40);
     }
 
-    /// One environment that never gets settings, and what is sent to it in the first second.
-    fn refused(settings: &[(&str, &str)]) -> Outcome {
-        let mut params = params(&[("arrivals", "1"), ("duration", "10"), ("concurrency", "1")]);
+    #[test]
+    fn pauses_double_and_each_is_up_to_half_shorter_by_chance() {
+        let mut random = Random::new(7);
+        let (mut shortest, mut longest) = ([u64::MAX; 7], [0; 7]);
+        for _ in 0..1000 {
+            let mut attempts = Attempts::new(0, 1000 * SECOND);
+            for (shortest, longest) in shortest.iter_mut().zip(&mut longest) {
+                let pause = attempts.next(0, &mut random).unwrap();
+                (*shortest, *longest) = (pause.min(*shortest), pause.max(*longest));
+            }
+        }
+        // By hundredths of the half, from none of them to 99.
+        assert_eq!(longest.map(|pause| pause / MILLI), [50, 100, 200, 400, 800, 1600, 3200]);
+        assert_eq!(shortest.map(|pause| pause * 200 / 101 / MILLI), [50, 100, 200, 400, 800, 1600, 3200]);
+    }
+
+    #[test]
+    fn an_attempt_that_would_come_after_the_end_is_not_made() {
+        let mut random = Random::new(7);
+        let mut next = |end| Attempts::new(0, end).next(SECOND, &mut random);
+        assert_eq!([SECOND, SECOND + 25 * MILLI].map(&mut next), [None, None]);
+        assert!(next(SECOND + 51 * MILLI).is_some());
+    }
+
+    /// One environment that never gets settings, and what is sent to it in the first second; by the seed, with the
+    /// milliseconds that it is at work.
+    fn refused(settings: &[(&str, &str)]) -> Vec<(Outcome, u64)> {
+        let mut params = params(&[("arrivals", "1"), ("duration", "20"), ("concurrency", "1")]);
         params.settings_rate = 0;
         for (name, value) in settings {
             params.set(name, value).unwrap();
         }
-        simulate(&params)
+        let simulated = |seed| {
+            let outcome = simulate(&Params { seed, ..params.clone() });
+            let time = outcome.busy_milli * params.duration;
+            (outcome, time)
+        };
+        (0..500).map(simulated).collect()
     }
 
     #[test]
     fn init_and_the_call_after_it_ask_for_settings_in_three_quarters_of_their_time() {
-        let outcome = refused(&[]);
-        // In init 0, 80, 210, 440, 870, 1700 and 3330 ms after its start, each time refused after 30 ms. A further one, 3200 ms
-        // after that, would be after the 3750 ms that it has. The call has 6750 ms, waits for one second and does the same.
-        assert_eq!((outcome.reads_refused, outcome.faults, outcome.late), (14, 1, 0));
-        assert_eq!(outcome.busy_milli, (150 + 3360 + 1000 + 3360) / 10);
+        let (mut least, mut most) = (u64::MAX, 0);
+        for (outcome, time) in refused(&[]) {
+            // In init seven times, each time refused after 30 ms, and an eighth time where the pauses before were short: it
+            // has 3750 ms. The call has 6750 ms, waits for one second and does the same, mostly eight times.
+            assert!((14..=16).contains(&outcome.reads_refused), "{} reads", outcome.reads_refused);
+            assert_eq!(outcome.faults, 1);
+            assert!(time <= 150 + 3750 + 6750, "{time} ms");
+            (least, most) = (least.min(outcome.reads_refused), most.max(outcome.reads_refused));
+        }
+        assert_eq!((least, most), (14, 16));
     }
 
     #[test]
     fn a_call_whose_time_is_over_before_it_may_ask_is_answered_503() {
-        // Of 1500 ms it has 1000 for itself, and 750 for the settings: less than the pause after init's last attempt.
-        let outcome = refused(&[("deadline", "1500")]);
-        assert_eq!((outcome.reads_refused, outcome.faults, outcome.late), (7, 1, 1));
-        assert_eq!(outcome.busy_milli, (150 + 3360 + 750) / 10);
+        let (mut sum, mut count) = (0, 0);
+        for (outcome, time) in refused(&[("deadline", "1500")]) {
+            // Of 1500 ms it has 1000 for itself, and 750 for the settings: less than the pause after init's last attempt.
+            assert!((7..=8).contains(&outcome.reads_refused), "{} reads", outcome.reads_refused);
+            assert_eq!((outcome.faults, outcome.late), (1, 1));
+            let init = time - 150 - 750;
+            assert!((1780..=3750).contains(&init), "{init} ms");
+            (sum, count) = (sum + init, count + 1);
+        }
+        // Seven attempts of 30 ms, and the 3150 ms of their pauses, a quarter shorter on average.
+        let mean = sum / count;
+        assert!((2530..2630).contains(&mean), "{mean} ms");
     }
 
     #[test]
     fn a_reading_that_takes_too_long_is_tried_again_with_more_time() {
         let slow = [("settings-read", "700"), ("concurrency", "1"), ("arrivals", "1"), ("duration", "20")];
         let outcome = simulate(&params(&slow));
-        // The start, 600 ms without an answer, a pause of 50, and 700 with one; then work and SQS.
+        // The start, 600 ms without an answer, a pause of 25 to 50, and 700 with one; then work and SQS.
         let wait = outcome.waits.first().unwrap() / MILLI;
-        assert!((1500..1600).contains(&wait), "{wait} ms");
+        assert!((1475..1600).contains(&wait), "{wait} ms");
         // And one that is longer than what the last attempt may take, never.
         let longer = simulate(&params(&[slow.as_slice(), &[("settings-read", "3000")]].concat()));
         assert_eq!((longer.accepted, longer.faults, longer.pending), (0, 1, 0));
