@@ -307,7 +307,12 @@ fn engine(figures: &Figures, sizes: &[usize]) -> Table {
 fn burst(bursts: &[Burst]) -> Table {
     let rows = bursts.iter().map(|burst| {
         vec![
-            format!("{}, {} of {} at once", burst.who.title(), processes(burst.processes), burst.pollers),
+            format!(
+                "{}, {}, calls at once: {}",
+                burst.who.title(),
+                processes(burst.processes),
+                burst.pollers
+            ),
             burst.calls.to_string(),
             number(burst.rate),
             number(burst.p50),
@@ -315,7 +320,7 @@ fn burst(bursts: &[Burst]) -> Table {
             number(burst.max),
             number(burst.cpu),
             number(burst.memory / MIB.0),
-            (burst.failed.to_string() + " / " + &burst.lost.to_string()),
+            format!("{} / {}", burst.failed, burst.lost),
         ]
     });
     let head = [
