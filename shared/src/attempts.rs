@@ -17,6 +17,8 @@ const LIGHT_KIB: usize = 64;
 const PER_KIB: Duration = Duration::from_millis(2);
 /// The first pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
+/// The longest one: with a longer one a call would give up while it still had time.
+const LONGEST_PAUSE: Duration = Duration::from_millis(1600);
 
 /// The attempts at one request.
 pub(crate) struct Attempts {
@@ -47,7 +49,7 @@ impl Attempts {
             return false;
         }
         tokio::time::sleep(pause).await;
-        (self.allowed, self.pause) = (self.allowed.saturating_mul(2), self.pause.saturating_mul(2));
+        (self.allowed, self.pause) = (self.allowed.saturating_mul(2), (self.pause * 2).min(LONGEST_PAUSE));
         true
     }
 }

@@ -98,6 +98,20 @@ pub enum Ask<'o> {
     },
 }
 
+/// Why settings could not be read.
+pub struct Unread {
+    /// In words for the operator.
+    pub fault: Fault,
+    /// Whether the same request may be answered otherwise in a moment.
+    pub passes: bool,
+}
+
+impl Unread {
+    fn for_good(why: &'static str) -> Unread {
+        Unread { fault: Fault::Settings(why), passes: false }
+    }
+}
+
 /// What a service answered.
 pub struct Answer {
     /// HTTP status.
@@ -189,18 +203,18 @@ impl Aws {
         name: &str,
         until: Instant,
         once: bool,
-    ) -> Result<Zeroizing<String>, Fault> {
+    ) -> Result<Zeroizing<String>, Unread> {
         let request = serde_json::json!({ "Name": name, "WithDecryption": true });
         let answer = self.call("ssm", "SSM", "AmazonSSM.GetParameter", &request, until, once).await?;
-        text_at(&answer, "/Parameter/Value").ok_or(Fault::Settings("the parameter has no value"))
+        text_at(&answer, "/Parameter/Value").ok_or(Unread::for_good("the parameter has no value"))
     }
 
     /// The text of a secret of Secrets Manager; asked for until a time, or once.
-    pub async fn secret(&self, name: &str, until: Instant, once: bool) -> Result<Zeroizing<String>, Fault> {
+    pub async fn secret(&self, name: &str, until: Instant, once: bool) -> Result<Zeroizing<String>, Unread> {
         let request = serde_json::json!({ "SecretId": name });
         let target = "secretsmanager.GetSecretValue";
         let answer = self.call("secretsmanager", "SECRETS_MANAGER", target, &request, until, once).await?;
-        text_at(&answer, "/SecretString").ok_or(Fault::Settings("the secret has no text"))
+        text_at(&answer, "/SecretString").ok_or(Unread::for_good("the secret has no text"))
     }
 
     /// The answer to a request for settings. Many environments that start at once are more than Systems Manager answers in
@@ -214,25 +228,25 @@ impl Aws {
         input: &Value,
         until: Instant,
         once: bool,
-    ) -> Result<Value, Fault> {
+    ) -> Result<Value, Unread> {
         let ask = Ask::Json { target, content_type: "application/x-amz-json-1.1", input };
         let operation = Operation { service, env, ask };
         // Minutes after the last reading no connection is worth keeping.
         let pool = Mutex::default();
+        let is_passing = |answer: &Answer| answer.is_passing() || answer.error() == THROTTLED;
         let answer = if once {
             let time = until.saturating_duration_since(Instant::now());
             let attempt = tokio::time::timeout(time, self.attempt(&self.pooled(&pool), &operation)).await;
             attempt.unwrap_or(Err("AWS did not answer in time"))
         } else {
-            let is_passing = |answer: &Answer| answer.is_passing() || answer.error() == THROTTLED;
             self.repeat(&pool, &operation, until, is_passing).await
         };
-        let answer = answer.map_err(Fault::Settings)?;
+        let answer = answer.map_err(|why| Unread { fault: Fault::Settings(why), passes: true })?;
         if !answer.is_success() {
-            return Err(refusal(&answer.error()));
+            return Err(Unread { fault: refusal(&answer.error()), passes: is_passing(&answer) });
         }
         serde_json::from_slice(&answer.body)
-            .map_err(|_| Fault::Settings("AWS gave an answer that is not JSON"))
+            .map_err(|_| Unread::for_good("AWS gave an answer that is not JSON"))
     }
 
     /// Does an operation that may be repeated: again on a fresh connection where there was no answer, and again where

@@ -631,7 +631,9 @@ impl Builder<'_> {
         text.push_str(r#"{"specversion":"1.0""#);
         let mut put = |name: &str, value: Option<&str>| {
             if let Some(value) = value {
-                text.extend([",\"", name, "\":"]);
+                text.push_str(",\"");
+                text.push_str(name);
+                text.push_str("\":");
                 json::push(&mut text, value);
             }
         };
@@ -924,7 +926,8 @@ fn unix(text: &str, factor: i64) -> Option<String> {
     if digits.is_empty() || !plain(digits) || !plain(fraction) || (factor == 1 && text.contains('.')) {
         return None;
     }
-    let millis: i64 = fraction.chars().chain("000".chars()).take(3).collect::<String>().parse().ok()?;
+    let thousandths = fraction.bytes().chain(*b"000").take(3);
+    let millis = thousandths.fold(0, |sum, digit| sum * 10 + i64::from(digit - b'0'));
     digits.parse::<i64>().ok()?.checked_mul(factor)?.checked_add(millis).and_then(rfc3339)
 }
 

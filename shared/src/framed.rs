@@ -139,7 +139,7 @@ impl Framed {
         let content_type = call.header("content-type").unwrap_or_default();
         let Ok(Content::Json(object)) = (self.format)(body, content_type) else { return Err(NONE) };
         let text = |pointer: &&str| {
-            let value = json::at(object.trim_ascii(), pointer).ok()?;
+            let value = json::at(&object, pointer).ok()?;
             Some(json::scalar(value.filter(|value| value.starts_with('"'))?)?.into_owned())
         };
         self.ciphertext.iter().find_map(text).ok_or(NONE)

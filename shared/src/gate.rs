@@ -145,7 +145,7 @@ impl Gate {
             // A secret that was changed, or an endpoint that was added, since the settings were read: read once more.
             if !early && is_of_settings(rejected.failure) {
                 early = true;
-                if let Some(newer) = self.settings.early(until).await {
+                if let Some(newer) = self.settings.early(settings.as_ref().ok(), until).await {
                     settings = Ok(newer);
                     continue;
                 }

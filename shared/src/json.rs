@@ -3,7 +3,7 @@
 //! `serde_json` decides what is JSON; nothing here accepts what it refuses.
 
 use crate::error::Unreadable;
-use memchr::memchr2;
+use memchr::{memchr, memchr2};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -301,12 +301,16 @@ fn unescape(token: &str) -> Cow<'_, str> {
     }
 }
 
-/// A string's text, a number's or boolean's own spelling; `None` for null, objects and arrays.
+/// A string's text, a number's or boolean's own spelling; `None` for null, objects and arrays. The value has been read as
+/// JSON before.
 ///
 /// Half of a surrogate pair, which no text can hold, becomes U+FFFD.
 pub fn scalar(value: Raw<'_>) -> Option<Cow<'_, str>> {
     match value.bytes().next()? {
-        b'"' => serde_json::Deserializer::from_str(value).deserialize_bytes(Text).ok(),
+        b'"' => match value.strip_prefix('"')?.strip_suffix('"') {
+            Some(text) if memchr(b'\\', text.as_bytes()).is_none() => Some(Cow::Borrowed(text)),
+            _ => serde_json::Deserializer::from_str(value).deserialize_bytes(Text).ok(),
+        },
         b'{' | b'[' | b'n' => None,
         _ => Some(Cow::Borrowed(value)),
     }
@@ -322,7 +326,9 @@ pub fn string(text: &str) -> String {
 /// Adds a text as a JSON string.
 pub fn push(to: &mut String, text: &str) {
     if text.bytes().all(|byte| byte >= b' ' && !matches!(byte, b'"' | b'\\')) {
-        to.extend(["\"", text, "\""]);
+        to.push('"');
+        to.push_str(text);
+        to.push('"');
     } else {
         // Writing a string into memory has no way to fail.
         to.push_str(&serde_json::to_string(text).unwrap_or_default());

@@ -4,7 +4,7 @@
 //! wrong is said once in the log, by the setting's name.
 
 use crate::attempts::chance;
-use crate::aws::Aws;
+use crate::aws::{Aws, Unread};
 use crate::call::Call;
 use crate::error::{Fault, Refused};
 use crate::log;
@@ -25,7 +25,9 @@ const SHORT: usize = 16;
 const TTL: Duration = Duration::from_secs(300);
 /// A check that fails under settings older than this has them read again early, at most once in as long.
 const EARLY: Duration = Duration::from_secs(30);
-/// A failed reading is not repeated sooner.
+/// How long a renewal may take.
+const ONE_REQUEST: Duration = Duration::from_millis(1500);
+/// A reading that failed for good is not repeated sooner.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The setting that every provider has: whether its envelopes carry the exact bytes of the call too.
@@ -398,7 +400,15 @@ pub struct Settings {
 
 enum Kind {
     Fixed(Result<Arc<Document>, Fault>),
-    Remote { source: Source, aws: Arc<Aws>, ttl: Duration, state: Mutex<State>, turn: Turn },
+    Remote(Box<Remote>),
+}
+
+struct Remote {
+    source: Source,
+    aws: Arc<Aws>,
+    ttl: Duration,
+    state: Mutex<State>,
+    turn: Turn,
 }
 
 /// Whoever has it reads. Calls that come meanwhile, where the platform hands over several at once, go on with what there
@@ -411,6 +421,8 @@ struct State {
     read: Option<Moment>,
     tried: Option<Moment>,
     tried_early: Option<Moment>,
+    /// When the last try ended in what asking again does not mend.
+    refused: Option<Moment>,
 }
 
 /// A point in time by two clocks. An environment can be frozen between two calls, and which clock then stands still is
@@ -458,7 +470,8 @@ impl Settings {
             })),
             source => {
                 let ttl = jittered(ttl.unwrap_or(TTL));
-                Kind::Remote { source, aws: aws.clone(), ttl, state: Mutex::default(), turn: Turn::default() }
+                let (state, turn) = (Mutex::default(), Turn::default());
+                Kind::Remote(Box::new(Remote { source, aws: aws.clone(), ttl, state, turn }))
             }
         };
         Settings { provider, kind }
@@ -468,64 +481,76 @@ impl Settings {
     /// than a quarter of the time until `until`. Where there are none yet, the call waits for some, up to three quarters
     /// of it.
     pub async fn current(&self, until: Instant) -> Result<Arc<Document>, Fault> {
-        let (ttl, state, turn) = match &self.kind {
+        let Remote { ttl, state, turn, .. } = match &self.kind {
             Kind::Fixed(document) => return document.clone(),
-            Kind::Remote { ttl, state, turn, .. } => (*ttl, state, turn),
+            Kind::Remote(remote) => &**remote,
         };
-        let known = {
+        let known = || {
             let state = lock(state);
-            let due = older(state.read, ttl) && older(state.tried, EARLY.min(ttl));
+            let due = older(state.read, *ttl) && older(state.tried, EARLY.min(*ttl));
             state.document.clone().map(|document| (document, due))
         };
-        let document = match known {
+        let document = match known() {
             Some((document, false)) => Some(document),
             Some((document, true)) => match turn.try_lock() {
-                Ok(_turn) => self.renewed(until).await.or(Some(document)),
-                Err(_) => Some(document),
+                // Unless whoever had the turn has just done it.
+                Ok(_turn) if known().is_some_and(|(_, due)| due) => {
+                    let end = quarter(until);
+                    self.in_time(end, self.read(end, true)).await.or(Some(document))
+                }
+                _ => known().map(|(document, _)| document),
             },
             None => self.first(state, turn, until).await,
         };
         document.ok_or(Fault::Settings("could not be read from HOOKGATE_CONFIG"))
     }
 
-    /// The settings read anew because a check failed under them, if they are old enough and were not just read so.
-    pub async fn early(&self, until: Instant) -> Option<Arc<Document>> {
-        let Kind::Remote { state, turn, .. } = &self.kind else { return None };
-        let _turn = turn.try_lock().ok()?;
-        {
-            let mut state = lock(state);
-            if !older(state.read, EARLY) || !older(state.tried_early, EARLY) || !older(state.tried, PAUSE) {
-                return None;
+    /// Settings that are newer than those a check failed under: read anew, if they are old enough and were not just read so,
+    /// or by another call meanwhile.
+    pub async fn early(&self, under: Option<&Arc<Document>>, until: Instant) -> Option<Arc<Document>> {
+        let Kind::Remote(remote) = &self.kind else { return None };
+        let Remote { state, turn, .. } = &**remote;
+        let end = quarter(until);
+        self.in_time(end, async {
+            let _turn = turn.lock().await;
+            {
+                let mut state = lock(state);
+                let is_newer =
+                    |document: &&Arc<Document>| under.is_none_or(|under| !Arc::ptr_eq(under, document));
+                if let Some(newer) = state.document.as_ref().filter(is_newer) {
+                    return Some(newer.clone());
+                }
+                if !older(state.read, EARLY) || !older(state.tried_early, EARLY) || !older(state.tried, PAUSE)
+                {
+                    return None;
+                }
+                state.tried_early = Some(Moment::now());
             }
-            state.tried_early = Some(Moment::now());
-        }
-        self.renewed(until).await
-    }
-
-    /// One try in a quarter of the time until `until`: the events of the call need the rest.
-    async fn renewed(&self, until: Instant) -> Option<Arc<Document>> {
-        let end = part(until, 1);
-        self.in_time(end, self.read(end, true)).await
+            self.read(end, true).await
+        })
+        .await
     }
 
     /// The first settings. Without any a call can only fail, so it waits for its turn and tries until three quarters of its
-    /// time have gone by.
+    /// time have gone by; but not where AWS has said a moment ago that there is nothing to wait for.
     async fn first(&self, state: &Mutex<State>, turn: &Turn, until: Instant) -> Option<Arc<Document>> {
-        let end = part(until, 3);
+        let now = Instant::now();
+        let end = now + until.saturating_duration_since(now) / 4 * 3;
+        let known = || {
+            let state = lock(state);
+            let is_refused = !older(state.refused, PAUSE);
+            (state.document.is_some() || is_refused).then(|| state.document.clone())
+        };
+        if let Some(known) = known() {
+            return known;
+        }
         self.in_time(end, async {
             let _turn = turn.lock().await;
-            let (document, tried) = {
-                let state = lock(state);
-                (state.document.clone(), state.tried)
-            };
-            // Another call may have read them meanwhile.
-            if document.is_some() {
-                return document;
+            // What another call was told meanwhile holds for this one too.
+            match known() {
+                Some(known) => known,
+                None => self.read(end, false).await,
             }
-            if let Some(tried) = tried {
-                tokio::time::sleep(PAUSE.saturating_sub(tried.age())).await;
-            }
-            self.read(end, false).await
         })
         .await
     }
@@ -539,6 +564,9 @@ impl Settings {
         match tokio::time::timeout_at(end.into(), reading).await {
             Ok(document) => document,
             Err(_) => {
+                if let Kind::Remote(remote) = &self.kind {
+                    lock(&remote.state).tried = Some(Moment::now());
+                }
                 log::fault(self.provider.name, &Fault::Settings("could not be read in time"));
                 None
             }
@@ -546,27 +574,33 @@ impl Settings {
     }
 
     async fn read(&self, until: Instant, once: bool) -> Option<Arc<Document>> {
-        let Kind::Remote { source, aws, state, .. } = &self.kind else { return None };
+        let Kind::Remote(remote) = &self.kind else { return None };
+        let Remote { source, aws, state, .. } = &**remote;
         lock(state).tried = Some(Moment::now());
         let text = match source {
             Source::Inline(text) => Ok(text.clone()),
             Source::Ssm(name) => aws.parameter(name, until, once).await,
             Source::SecretsManager(name) => aws.secret(name, until, once).await,
         };
-        // However long it took: the pause begins now.
-        lock(state).tried = Some(Moment::now());
-        match text.and_then(|text| Document::read(self.provider, &text)) {
+        let read = text.and_then(|text| {
+            Document::read(self.provider, &text).map_err(|fault| Unread { fault, passes: false })
+        });
+        // However long it took: a pause begins now.
+        let now = Moment::now();
+        let mut state = lock(state);
+        state.tried = Some(now);
+        match read {
             Ok(document) => {
                 let document = Arc::new(document.deployed());
-                let mut state = lock(state);
                 if state.document.as_ref().is_none_or(|before| before.problems != document.problems) {
                     report(self.provider, &document);
                 }
-                state.read = Some(Moment::now());
+                state.read = Some(now);
                 state.document = Some(document.clone());
                 Some(document)
             }
-            Err(fault) => {
+            Err(Unread { fault, passes }) => {
+                state.refused = (!passes).then_some(now);
                 log::fault(self.provider.name, &fault);
                 None
             }
@@ -581,10 +615,11 @@ fn report(provider: &Provider, document: &Document) {
     }
 }
 
-/// When so many quarters of the time until `until` have gone by.
-fn part(until: Instant, quarters: u32) -> Instant {
+/// When a quarter of the time until `until` has gone by, or what one request to a healthy service takes at most: the events
+/// of the call need the rest.
+fn quarter(until: Instant) -> Instant {
     let now = Instant::now();
-    now + until.saturating_duration_since(now) / 4 * quarters
+    now + (until.saturating_duration_since(now) / 4).min(ONE_REQUEST)
 }
 
 /// Up to a tenth less, so that many environments do not read at once.

@@ -23,7 +23,7 @@ use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 /// The most messages of a batch.
@@ -40,7 +40,14 @@ pub struct Sqs {
     url: String,
     endpoint: Option<String>,
     is_fair: bool,
-    client: Mutex<Client>,
+    connected: Mutex<Connected>,
+}
+
+/// A client with its connections, and how many there were before it.
+#[derive(Clone)]
+struct Connected {
+    client: Client,
+    count: usize,
 }
 
 /// Whether another attempt may help.
@@ -60,8 +67,8 @@ impl Sqs {
 
     /// The queue at a URL and an endpoint (`http://127.0.0.1:4566`). Nothing is sent yet.
     pub fn at(aws: &Arc<Aws>, url: &str, endpoint: Option<String>) -> Sqs {
-        let first = Mutex::new(client(aws, endpoint.as_deref()));
-        Sqs { aws: aws.clone(), url: url.to_owned(), endpoint, is_fair: false, client: first }
+        let connected = Mutex::new(Connected { client: client(aws, endpoint.as_deref()), count: 0 });
+        Sqs { aws: aws.clone(), url: url.to_owned(), endpoint, is_fair: false, connected }
     }
 
     /// The same with a message group of each event in a standard queue too, so that a busy group does not hold up the
@@ -76,14 +83,17 @@ impl Sqs {
         self.url.ends_with(".fifo")
     }
 
-    fn client(&self) -> Client {
-        self.client.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    fn connected(&self) -> MutexGuard<'_, Connected> {
+        self.connected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A client whose connections are all new.
-    fn reconnect(&self) {
-        *self.client.lock().unwrap_or_else(PoisonError::into_inner) =
-            client(&self.aws, self.endpoint.as_deref());
+    /// A client whose connections are all new, unless another call has put one in place of that which failed.
+    fn reconnect(&self, failed: &Connected) {
+        let mut connected = self.connected();
+        if connected.count == failed.count {
+            let client = client(&self.aws, self.endpoint.as_deref());
+            *connected = Connected { client, count: failed.count + 1 };
+        }
     }
 
     async fn put(&self, events: &[&Envelope], until: Instant) -> Result<(), Unkept> {
@@ -123,7 +133,8 @@ impl Sqs {
         let mut attempts = Attempts::new(size, until);
         let mut why = "no confirmation within the provider's deadline";
         while let Some(allowed) = attempts.allowed() {
-            let attempt = self.attempt(&mut left);
+            let connected = self.connected().clone();
+            let attempt = self.attempt(&connected.client, &mut left);
             match tokio::time::timeout(allowed, attempt).await {
                 Ok(Ok(())) => return Ok(()),
                 Ok(Err(Unsent::Never(never))) => {
@@ -132,11 +143,11 @@ impl Sqs {
                 }
                 Ok(Err(Unsent::Again(again))) => why = again,
                 Ok(Err(Unsent::Reconnect(lost))) => {
-                    self.reconnect();
+                    self.reconnect(&connected);
                     why = lost;
                 }
                 Err(_) => {
-                    self.reconnect();
+                    self.reconnect(&connected);
                     why = "no answer in time";
                 }
             }
@@ -148,12 +159,12 @@ impl Sqs {
     }
 
     /// One request. What it confirms is taken out of `left`.
-    async fn attempt(&self, left: &mut Vec<(usize, &Envelope)>) -> Result<(), Unsent> {
+    async fn attempt(&self, client: &Client, left: &mut Vec<(usize, &Envelope)>) -> Result<(), Unsent> {
         match left.as_slice() {
             [] => Ok(()),
-            [(_, event)] => self.send_one(event).await,
+            [(_, event)] => self.send_one(client, event).await,
             several => {
-                let failed = self.send_batch(several).await?;
+                let failed = self.send_batch(client, several).await?;
                 let (mut again, mut never) = (None, None);
                 let mut place = 0;
                 left.retain(|_| {
@@ -175,9 +186,9 @@ impl Sqs {
         }
     }
 
-    async fn send_one(&self, event: &Envelope) -> Result<(), Unsent> {
+    async fn send_one(&self, client: &Client, event: &Envelope) -> Result<(), Unsent> {
         let message = self.message(event, None);
-        let request = self.client().send_message().customize();
+        let request = client.send_message().customize();
         let answer = request
             .mutate_request(with_body(&message, event.size())?)
             .send()
@@ -188,11 +199,15 @@ impl Sqs {
     }
 
     /// Sends up to ten; gives those that were not confirmed, by their place.
-    async fn send_batch(&self, events: &[(usize, &Envelope)]) -> Result<HashMap<usize, Unsent>, Unsent> {
+    async fn send_batch(
+        &self,
+        client: &Client,
+        events: &[(usize, &Envelope)],
+    ) -> Result<HashMap<usize, Unsent>, Unsent> {
         let messages = events.iter().enumerate().map(|(place, (_, event))| self.message(event, Some(place)));
         let entries = messages.collect();
         let size = events.iter().map(|(_, event)| event.size()).sum();
-        let request = self.client().send_message_batch().customize();
+        let request = client.send_message_batch().customize();
         let answer = request
             .mutate_request(with_body(&Batch { queue_url: &self.url, entries }, size)?)
             .send()

@@ -275,10 +275,10 @@ impl<'o> Given<'o> {
         let text = match Source::of(&source.replace("{provider}", provider.name)) {
             Source::Ssm(name) => self.account.aws().parameter(&name, until, false).await,
             Source::SecretsManager(name) => self.account.aws().secret(&name, until, false).await,
-            Source::Inline(_) => Err(Fault::Settings("no source")),
+            Source::Inline(_) => return Err(Fault::Settings("no source").to_string()),
         };
-        let document =
-            text.and_then(|text| Document::read(provider, &text)).map_err(|fault| fault.to_string())?;
+        let text = text.map_err(|unread| unread.fault.to_string())?;
+        let document = Document::read(provider, &text).map_err(|fault| fault.to_string())?;
         Ok((provider, document))
     }
 }

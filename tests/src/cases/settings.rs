@@ -603,7 +603,7 @@ fn debug_output_of_a_call_shows_no_credential() {
 fn settings_in_the_environment_are_read_once() {
     let provider = entry("github").provider;
     let document = Document::read(provider, &json!({ "secret": SECRET }).to_string()).expect("a JSON object");
-    assert!(block_on(Settings::fixed(provider, document).early(Instant::now())).is_none());
+    assert!(block_on(Settings::fixed(provider, document).early(None, Instant::now())).is_none());
 }
 
 /// 42, with the emulator of AWS in both services: read at init, and by the time to live.
@@ -687,6 +687,46 @@ fn a_throttled_reading_is_repeated() {
         });
         assert_eq!(sqs.messages().len(), 2);
     });
+}
+
+/// 42: where AWS says that there is nothing to read, calls are answered at once, and however many come, AWS is asked once a
+/// second.
+#[test]
+fn a_refused_reading_is_not_waited_for() {
+    for calls_at_once in [1, 4] {
+        let sqs = Sqs::start();
+        let store = ParameterStore::start(&json!({ "secret": SECRET }));
+        store.is(Mood::Refusing(400, "ParameterNotFound"));
+        let function = remote("github", &sqs, &store).calls_at_once(calls_at_once).start();
+        let begun = Instant::now();
+        side_by_side(0..4, |_| {
+            for _ in 0..10 {
+                assert_fault(&send(&function, &github_call("forged", "d", "{}")), "no settings");
+            }
+        });
+        let most = 2 + usize::try_from(begun.elapsed().as_secs()).expect("seconds");
+        assert!(store.requests() <= most, "{} requests, {calls_at_once} at once", store.requests());
+        store.is(Mood::Good);
+        passes_before_long(&function, &github_call(SECRET, "d", "{}"), "there now");
+    }
+}
+
+/// 42, 103: calls under a rotated secret that come at once all pass, though only one of them reads the settings.
+#[test]
+fn a_rotated_secret_works_for_calls_side_by_side() {
+    let sqs = Sqs::start();
+    let store = ParameterStore::start(&json!({ "secret": SECRET }));
+    let clock = MovingClock::new("side-by-side");
+    let function = clock.of(remote("github", &sqs, &store)).calls_at_once(4).start();
+    assert_eq!(send_patiently(&function, &github_call(SECRET, "d", "{}")).status(), 200);
+    store.put(&json!({ "secret": NEXT }));
+    clock.ahead_by(31);
+    store.is(Mood::After(Duration::from_millis(300)));
+    side_by_side(["a", "b", "c", "e"], |delivery| {
+        let outcome = send_patiently(&function, &github_call(NEXT, delivery, "{}"));
+        assert_eq!(outcome.status(), 200, "{delivery}");
+    });
+    assert_eq!((store.requests(), sqs.messages().len()), (2, 5));
 }
 
 /// 36, 42: a parameter that is not there is our fault, until it is.
