@@ -13,14 +13,16 @@ use std::collections::{BinaryHeap, VecDeque};
 
 /// The time of init, three quarters of which the settings may take.
 const INIT: u64 = 5 * SECOND;
-/// A call without settings reads them no sooner after a reading that failed.
-const PAUSE: u64 = SECOND;
-/// The same where there are older ones to go on with.
+/// Settings that serve on after a reading that failed are read again no sooner.
 const EARLY: u64 = 30 * SECOND;
+/// How long a renewal may take, and no longer than a quarter of the call's time.
+const ONE_REQUEST: u64 = 1500 * MILLI;
 /// How long the first attempt at AWS may take; each further one twice as long.
 const FIRST: u64 = 600 * MILLI;
 /// The first pause between two attempts; each further one is twice as long, and each up to half shorter by chance.
 const FIRST_PAUSE: u64 = 50 * MILLI;
+/// None is longer.
+const LONGEST_PAUSE: u64 = 1600 * MILLI;
 
 /// What became of the calls.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -107,7 +109,7 @@ impl Attempts {
     /// When a further one follows; `None` where no time would be left for it.
     fn next(&mut self, now: u64, random: &mut Random) -> Option<u64> {
         let at = now + self.pause - self.pause / 200 * random.below(100);
-        (self.allowed, self.pause) = (self.allowed * 2, self.pause * 2);
+        (self.allowed, self.pause) = (self.allowed * 2, (self.pause * 2).min(LONGEST_PAUSE));
         (at < self.until).then_some(at)
     }
 }
@@ -442,18 +444,11 @@ impl<'p> Simulation<'p> {
         if !self.params.is_remote {
             self.send(environment, call, Attempts::new(now, call.until), now);
         } else if read.is_none() {
-            let end = now + budget / 4 * 3;
-            let at = tried.map_or(now, |tried| now.max(tried + PAUSE));
-            let attempts = Attempts::new(at, end);
-            let event = if at < end {
-                Event::Asked { environment, call, attempts, is_init: false }
-            } else {
-                Event::Answered { environment, call, accepted: false }
-            };
-            self.plan(at.min(end), event);
+            // *Invariant:* nothing here is refused for good, so no call is answered without asking.
+            self.ask(environment, call, Attempts::new(now, now + budget / 4 * 3), false, now);
         } else if is_older(read, *ttl) && is_older(tried, EARLY.min(*ttl)) {
             // One try. Where it fails, the older ones serve.
-            let (over, _) = self.read(environment, budget / 4, now);
+            let (over, _) = self.read(environment, ONE_REQUEST.min(budget / 4), now);
             let attempts = Attempts::new(over, call.until);
             self.plan(over, Event::Sent { environment, call, attempts });
         } else {
@@ -634,7 +629,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_and_each_is_up_to_half_shorter_by_chance() {
+    fn pauses_double_up_to_the_longest_and_each_is_up_to_half_shorter_by_chance() {
         let mut random = Random::new(7);
         let (mut shortest, mut longest) = ([u64::MAX; 7], [0; 7]);
         for _ in 0..1000 {
@@ -645,8 +640,8 @@ mod tests {
             }
         }
         // By hundredths of the half, from none of them to 99.
-        assert_eq!(longest.map(|pause| pause / MILLI), [50, 100, 200, 400, 800, 1600, 3200]);
-        assert_eq!(shortest.map(|pause| pause * 200 / 101 / MILLI), [50, 100, 200, 400, 800, 1600, 3200]);
+        assert_eq!(longest.map(|pause| pause / MILLI), [50, 100, 200, 400, 800, 1600, 1600]);
+        assert_eq!(shortest.map(|pause| pause * 200 / 101 / MILLI), [50, 100, 200, 400, 800, 1600, 1600]);
     }
 
     #[test]
@@ -677,30 +672,51 @@ mod tests {
     fn init_and_the_call_after_it_ask_for_settings_in_three_quarters_of_their_time() {
         let (mut least, mut most) = (u64::MAX, 0);
         for (outcome, time) in refused(&[]) {
-            // In init seven times, each time refused after 30 ms, and an eighth time where the pauses before were short: it
-            // has 3750 ms. The call has 6750 ms, waits for one second and does the same, mostly eight times.
-            assert!((14..=16).contains(&outcome.reads_refused), "{} reads", outcome.reads_refused);
+            // In init seven or eight times, each time refused after 30 ms: it has 3750 ms. The call has 6750 ms and does the
+            // same, mostly ten times.
             assert_eq!(outcome.faults, 1);
             assert!(time <= 150 + 3750 + 6750, "{time} ms");
             (least, most) = (least.min(outcome.reads_refused), most.max(outcome.reads_refused));
         }
-        assert_eq!((least, most), (14, 16));
+        assert_eq!((least, most), (16, 19));
     }
 
     #[test]
-    fn a_call_whose_time_is_over_before_it_may_ask_is_answered_503() {
+    fn a_call_after_an_init_that_gave_up_asks_at_once() {
         let (mut sum, mut count) = (0, 0);
         for (outcome, time) in refused(&[("deadline", "1500")]) {
-            // Of 1500 ms it has 1000 for itself, and 750 for the settings: less than the pause after init's last attempt.
-            assert!((7..=8).contains(&outcome.reads_refused), "{} reads", outcome.reads_refused);
+            // Of 1500 ms it has 1000 for itself, and 750 for the settings: four or five attempts after those of init.
+            assert!((11..=14).contains(&outcome.reads_refused), "{} reads", outcome.reads_refused);
             assert_eq!((outcome.faults, outcome.late), (1, 1));
-            let init = time - 150 - 750;
-            assert!((1780..=3750).contains(&init), "{init} ms");
-            (sum, count) = (sum + init, count + 1);
+            assert!(time <= 150 + 3750 + 750, "{time} ms");
+            (sum, count) = (sum + time, count + 1);
         }
-        // Seven attempts of 30 ms, and the 3150 ms of their pauses, a quarter shorter on average.
+        // The start, 3.1 s of init and 0.64 s of the call, with nothing between them.
         let mean = sum / count;
-        assert!((2530..2630).contains(&mean), "{mean} ms");
+        assert!((3800..3950).contains(&mean), "{mean} ms");
+    }
+
+    #[test]
+    fn a_renewal_takes_a_quarter_of_the_time_of_a_call_and_no_more_than_one_request_may() {
+        // Of 10 s a call has 9, and a quarter of that is too long; of 3 s it has 2.5.
+        for (deadline, most) in [("10000", 1500), ("3000", 625)] {
+            let slow = [
+                ("settings-read", "1600"),
+                ("ttl", "1"),
+                ("rate", "1"),
+                ("arrivals", "30"),
+                ("duration", "60"),
+            ];
+            let outcome = simulate(&params(&[slow.as_slice(), &[("deadline", deadline)]].concat()));
+            let waits = |from, to| {
+                let is_between = |wait: &&u64| (from..to).contains(&(**wait / MILLI));
+                outcome.waits.iter().filter(is_between).count()
+            };
+            assert!(waits(most, most + 100) > 5, "{deadline}");
+            // Only the first readings take longer: after two attempts that were too short, of 600 and 1200 ms.
+            assert_eq!(waits(most + 100, 150 + 600 + 1200), 0, "{deadline}");
+            assert_eq!((outcome.faults, outcome.accepted), (0, outcome.calls), "{deadline}");
+        }
     }
 
     #[test]
