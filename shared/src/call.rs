@@ -5,8 +5,8 @@ use crate::error::Fault;
 use crate::json::{self, Raw};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
@@ -132,12 +132,15 @@ pub struct Payload {
 impl Payload {
     /// Reads any text; what is no event shows when its call is asked for.
     pub fn read(text: &str) -> Payload {
+        serde_json::from_str(text).unwrap_or_else(|_| Payload::of(&[]))
+    }
+
+    fn of(event: &[(Cow<'_, str>, Raw<'_>)]) -> Payload {
         const PARTS: [&str; 5] = ["version", "requestContext", "rawPath", "rawQueryString", "headers"];
-        let event = json::members(text).unwrap_or_default();
-        let part = |name| Some((name, json::member(&event, name).ok()??.to_owned()));
+        let part = |name| Some((name, json::member(event, name).ok()??.to_owned()));
         Payload {
             parts: PARTS.into_iter().filter_map(part).collect(),
-            body: body(&event).map(Cow::into_owned),
+            body: body(event).map(Cow::into_owned),
         }
     }
 
@@ -176,7 +179,51 @@ impl Payload {
 
 impl<'de> Deserialize<'de> for Payload {
     fn deserialize<D: Deserializer<'de>>(event: D) -> Result<Payload, D::Error> {
-        Ok(Payload::read(<&RawValue>::deserialize(event)?.get()))
+        event.deserialize_any(PayloadVisitor)
+    }
+}
+
+/// Takes any value in one pass. What is no object has no parts.
+struct PayloadVisitor;
+
+impl<'de> Visitor<'de> for PayloadVisitor {
+    type Value = Payload;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, event: A) -> Result<Payload, A::Error> {
+        Ok(Payload::of(&json::members_of(event)?))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut event: A) -> Result<Payload, A::Error> {
+        while event.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Payload::of(&[]))
+    }
+
+    fn visit_unit<E>(self) -> Result<Payload, E> {
+        Ok(Payload::of(&[]))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Payload, E> {
+        Ok(Payload::of(&[]))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Payload, E> {
+        Ok(Payload::of(&[]))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Payload, E> {
+        Ok(Payload::of(&[]))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Payload, E> {
+        Ok(Payload::of(&[]))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Payload, E> {
+        Ok(Payload::of(&[]))
     }
 }
 

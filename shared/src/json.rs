@@ -335,6 +335,17 @@ pub fn push(to: &mut String, text: &str) {
     }
 }
 
+/// [`members`] of an object that is being read.
+pub(crate) fn members_of<'de, A: MapAccess<'de>>(mut map: A) -> Result<Members<'de>, A::Error> {
+    let mut members = Vec::new();
+    // Names are read as what they are in the text, or one with a raw control character would pass for a string.
+    while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+        let name = scalar(name.get()).ok_or_else(|| serde::de::Error::custom("a name"))?;
+        members.push((name, value.get()));
+    }
+    Ok(members)
+}
+
 struct MembersVisitor;
 
 impl<'de> Visitor<'de> for MembersVisitor {
@@ -344,14 +355,8 @@ impl<'de> Visitor<'de> for MembersVisitor {
         f.write_str("an object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut members = Vec::new();
-        // Names are read as what they are in the text, or one with a raw control character would pass for a string.
-        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            let name = scalar(name.get()).ok_or_else(|| serde::de::Error::custom("a name"))?;
-            members.push((name, value.get()));
-        }
-        Ok(members)
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        members_of(map)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self::Value, A::Error> {
