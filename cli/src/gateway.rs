@@ -45,7 +45,7 @@ impl Gateway {
     pub fn new(configured: Vec<Configured>, store: &Arc<dyn Store>, max_bytes: usize, told: Told) -> Gateway {
         let gates = configured.into_iter().map(|Configured { provider, document, .. }| {
             let shown = Shown { store: store.clone(), provider, told: told.clone() };
-            Gate::new(provider, Settings::fixed(provider, document), Queue::new(Box::new(shown), max_bytes))
+            Gate::new(provider, Settings::fixed(document), Queue::new(Box::new(shown), max_bytes))
         });
         Gateway { gates: gates.collect(), told }
     }

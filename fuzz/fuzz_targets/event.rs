@@ -369,7 +369,7 @@ fn answer(call: &Call<'_>, endpoints: Endpoints, queue_works: bool) -> Answer {
     let stored = Arc::new(Mutex::new(Vec::new()));
     let store = Memory { works: queue_works, stored: stored.clone() };
     let gate =
-        Gate::new(provider, Settings::fixed(provider, document), Queue::new(Box::new(store), MAX_BYTES));
+        Gate::new(provider, Settings::fixed(document), Queue::new(Box::new(store), MAX_BYTES));
     let received = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs());
     let outcome =
         RUNTIME.with(|runtime| runtime.block_on(gate.answer(call, received, Duration::from_secs(600))));

@@ -231,15 +231,15 @@ impl Aws {
     ) -> Result<Value, Unread> {
         let ask = Ask::Json { target, content_type: "application/x-amz-json-1.1", input };
         let operation = Operation { service, env, ask };
+        let is_passing =
+            |answer: &Answer| answer.is_passing() || (!answer.is_success() && answer.error() == THROTTLED);
         // Minutes after the last reading no connection is worth keeping.
-        let pool = Mutex::default();
-        let is_passing = |answer: &Answer| answer.is_passing() || answer.error() == THROTTLED;
         let answer = if once {
-            let time = until.saturating_duration_since(Instant::now());
-            let attempt = tokio::time::timeout(time, self.attempt(&self.pooled(&pool), &operation)).await;
+            let connector = self.connector();
+            let attempt = tokio::time::timeout_at(until.into(), self.attempt(&connector, &operation)).await;
             attempt.unwrap_or(Err("AWS did not answer in time"))
         } else {
-            self.repeat(&pool, &operation, until, is_passing).await
+            self.repeat(&Pool::default(), &operation, until, is_passing).await
         };
         let answer = answer.map_err(|why| Unread { fault: Fault::Settings(why), passes: true })?;
         if !answer.is_success() {

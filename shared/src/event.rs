@@ -700,11 +700,12 @@ impl Builder<'_> {
     fn header_object(&self, names: &[impl AsRef<str>], longest: usize) -> Option<String> {
         let call = self.verified.call();
         let found = names.iter().filter_map(|name| Some((name.as_ref(), call.header(name.as_ref())?)));
-        let members: Vec<String> = found
+        let members: Vec<(&str, String)> = found
             .filter(|(_, value)| value.len() <= longest)
-            .map(|(name, value)| format!("{}:{}", json::string(name), json::string(value)))
+            .map(|(name, value)| (name, json::string(value)))
             .collect();
-        (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
+        (!members.is_empty())
+            .then(|| json::written(members.iter().map(|(name, value)| (*name, value.as_str()))))
     }
 }
 

@@ -277,7 +277,42 @@ impl<'a> Event<'a> {
     /// The headers that say what happened: kind, subject and time.
     pub fn telling_headers(&self) -> Vec<&'a str> {
         let fields = [self.kind, self.subject].into_iter().flatten().copied().flatten();
-        let times = self.time.iter().filter_map(|time| match time {
+        let times = self.time.iter().filter_map(Time::field);
+        fields.chain(times).filter_map(Field::header).collect()
+    }
+}
+
+impl<'a> Field<'a> {
+    /// The field itself, without what is asked of it or done with it.
+    pub fn bare(&self) -> &Field<'a> {
+        match self {
+            Field::Maybe(field)
+            | Field::After(field, _)
+            | Field::Where(field, _)
+            | Field::When(field, _)
+            | Field::Not(field, _) => field.bare(),
+            bare => bare,
+        }
+    }
+
+    /// Whether it stands in a header that no signature covers.
+    pub(crate) fn is_unsigned_header(&self) -> bool {
+        matches!(self.bare(), Field::Header(_))
+    }
+
+    /// The header that it stands in, if it does.
+    fn header(&self) -> Option<&'a str> {
+        match self.bare() {
+            Field::Header(name) | Field::SignedHeader(name) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Time<'a> {
+    /// The field that it is read from, if it is.
+    pub fn field(&self) -> Option<&Field<'a>> {
+        match self {
             Time::Seconds(field)
             | Time::Millis(field)
             | Time::Rfc3339(field)
@@ -285,35 +320,6 @@ impl<'a> Event<'a> {
             | Time::Local(field, _)
             | Time::Snowflake(field, _) => Some(field),
             Time::Signed => None,
-        });
-        fields.chain(times).filter_map(Field::header).collect()
-    }
-}
-
-impl<'a> Field<'a> {
-    /// Whether it stands in a header that no signature covers.
-    pub(crate) fn is_unsigned_header(&self) -> bool {
-        match self {
-            Field::Header(_) => true,
-            Field::Maybe(field)
-            | Field::After(field, _)
-            | Field::Where(field, _)
-            | Field::When(field, _)
-            | Field::Not(field, _) => field.is_unsigned_header(),
-            _ => false,
-        }
-    }
-
-    /// The header that it stands in, if it does.
-    fn header(&self) -> Option<&'a str> {
-        match self {
-            Field::Header(name) | Field::SignedHeader(name) => Some(name),
-            Field::Maybe(field)
-            | Field::After(field, _)
-            | Field::Where(field, _)
-            | Field::When(field, _)
-            | Field::Not(field, _) => field.header(),
-            _ => None,
         }
     }
 }

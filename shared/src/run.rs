@@ -64,8 +64,7 @@ pub fn run(provider: &'static Provider) -> Result<(), Error> {
 /// Whether the platform hands over a call before another one is answered, as Lambda Managed Instances do.
 /// <https://docs.aws.amazon.com/lambda/latest/dg/lambda-managed-instances-rust.html>
 fn takes_several_calls() -> bool {
-    let most = env::var("AWS_LAMBDA_MAX_CONCURRENCY").ok().and_then(|most| most.parse::<u32>().ok());
-    most.is_some_and(|most| most > 1)
+    set("AWS_LAMBDA_MAX_CONCURRENCY").and_then(|most| most.parse::<u32>().ok()).is_some_and(|most| most > 1)
 }
 
 /// The gate that the environment describes.

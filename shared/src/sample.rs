@@ -118,7 +118,17 @@ impl Draft {
 /// Where the settings have a public key, it is that of local trials, whose private half signs; for any other one,
 /// [`Fault::Settings`].
 pub fn signed(provider: &Provider, file: &str, endpoint: &Endpoint, now: i64) -> Result<Draft, Fault> {
-    signed_with(Trial(trial::sign), provider, file, endpoint, now)
+    signed_draft(provider, Draft::parse(file)?, endpoint, now)
+}
+
+/// The same of a sample that has been read, and changed perhaps.
+pub fn signed_draft(
+    provider: &Provider,
+    draft: Draft,
+    endpoint: &Endpoint,
+    now: i64,
+) -> Result<Draft, Fault> {
+    signed_with(Trial(trial::sign), provider, draft, endpoint, now)
 }
 
 /// The same, but where the settings have a public key, somebody else's private one signs.
@@ -128,17 +138,17 @@ pub fn signed_by_stranger(
     endpoint: &Endpoint,
     now: i64,
 ) -> Result<Draft, Fault> {
-    signed_with(Trial(trial::sign_as_stranger), provider, file, endpoint, now)
+    signed_with(Trial(trial::sign_as_stranger), provider, Draft::parse(file)?, endpoint, now)
 }
 
 fn signed_with(
     trial: Trial,
     provider: &Provider,
-    file: &str,
+    draft: Draft,
     endpoint: &Endpoint,
     now: i64,
 ) -> Result<Draft, Fault> {
-    let mut draft = Draft { trial: Some(trial), ..Draft::parse(file)? };
+    let mut draft = Draft { trial: Some(trial), ..draft };
     draft.fill(provider, endpoint)?;
     if provider.methods.contains(&draft.method.as_str()) {
         let families = provider.scheme.describe(endpoint).headers;

@@ -393,10 +393,7 @@ impl Source {
 }
 
 /// A provider's settings, kept fresh.
-pub struct Settings {
-    provider: &'static Provider,
-    kind: Kind,
-}
+pub struct Settings(Kind);
 
 enum Kind {
     Fixed(Result<Arc<Document>, Fault>),
@@ -404,6 +401,7 @@ enum Kind {
 }
 
 struct Remote {
+    provider: &'static Provider,
     source: Source,
     aws: Arc<Aws>,
     ttl: Duration,
@@ -451,8 +449,8 @@ fn older(moment: Option<Moment>, than: Duration) -> bool {
 
 impl Settings {
     /// Settings that never change.
-    pub fn fixed(provider: &'static Provider, document: Document) -> Settings {
-        Settings { provider, kind: Kind::Fixed(Ok(Arc::new(document))) }
+    pub fn fixed(document: Document) -> Settings {
+        Settings(Kind::Fixed(Ok(Arc::new(document))))
     }
 
     /// Settings from a source; nothing is read yet. `ttl` is 300 s if not given.
@@ -462,7 +460,7 @@ impl Settings {
         ttl: Option<Duration>,
         aws: &Arc<Aws>,
     ) -> Settings {
-        let kind = match source {
+        Settings(match source {
             Source::Inline(text) => Kind::Fixed(Document::read(provider, &text).map(|document| {
                 let document = document.deployed();
                 report(provider, &document);
@@ -471,50 +469,65 @@ impl Settings {
             source => {
                 let ttl = jittered(ttl.unwrap_or(TTL));
                 let (state, turn) = (Mutex::default(), Turn::default());
-                Kind::Remote(Box::new(Remote { source, aws: aws.clone(), ttl, state, turn }))
+                Kind::Remote(Box::new(Remote { provider, source, aws: aws.clone(), ttl, state, turn }))
             }
-        };
-        Settings { provider, kind }
+        })
     }
 
     /// The settings in force. Reads them where they are too old; keeps the last good ones where that fails, or takes more
     /// than a quarter of the time until `until`. Where there are none yet, the call waits for some, up to three quarters
     /// of it.
     pub async fn current(&self, until: Instant) -> Result<Arc<Document>, Fault> {
-        let Remote { ttl, state, turn, .. } = match &self.kind {
-            Kind::Fixed(document) => return document.clone(),
-            Kind::Remote(remote) => &**remote,
-        };
-        let known = || {
-            let state = lock(state);
-            let due = older(state.read, *ttl) && older(state.tried, EARLY.min(*ttl));
-            state.document.clone().map(|document| (document, due))
-        };
-        let document = match known() {
-            Some((document, false)) => Some(document),
-            Some((document, true)) => match turn.try_lock() {
-                // Unless whoever had the turn has just done it.
-                Ok(_turn) if known().is_some_and(|(_, due)| due) => {
-                    let end = quarter(until);
-                    self.in_time(end, self.read(end, true)).await.or(Some(document))
-                }
-                _ => known().map(|(document, _)| document),
-            },
-            None => self.first(state, turn, until).await,
-        };
-        document.ok_or(Fault::Settings("could not be read from HOOKGATE_CONFIG"))
+        match &self.0 {
+            Kind::Fixed(document) => document.clone(),
+            Kind::Remote(remote) => {
+                let document = remote.current(until).await;
+                document.ok_or(Fault::Settings("could not be read from HOOKGATE_CONFIG"))
+            }
+        }
     }
 
     /// Settings that are newer than those a check failed under: read anew, if they are old enough and were not just read so,
     /// or by another call meanwhile.
     pub async fn early(&self, under: Option<&Arc<Document>>, until: Instant) -> Option<Arc<Document>> {
-        let Kind::Remote(remote) = &self.kind else { return None };
-        let Remote { state, turn, .. } = &**remote;
+        match &self.0 {
+            Kind::Fixed(_) => None,
+            Kind::Remote(remote) => remote.early(under, until).await,
+        }
+    }
+}
+
+impl Remote {
+    /// See [`Settings::current`].
+    async fn current(&self, until: Instant) -> Option<Arc<Document>> {
+        match self.known() {
+            None => self.first(until).await,
+            Some((document, false)) => Some(document),
+            Some((document, true)) => match self.turn.try_lock() {
+                // Unless whoever had the turn has just done it.
+                Ok(_turn) if self.known().is_some_and(|(_, due)| due) => {
+                    let end = quarter(until);
+                    self.in_time(end, self.read(end, true)).await.or(Some(document))
+                }
+                _ => self.known().map(|(document, _)| document),
+            },
+        }
+    }
+
+    /// The settings in memory, and whether it is time to read them again.
+    fn known(&self) -> Option<(Arc<Document>, bool)> {
+        let state = lock(&self.state);
+        let due = older(state.read, self.ttl) && older(state.tried, EARLY.min(self.ttl));
+        state.document.clone().map(|document| (document, due))
+    }
+
+    /// See [`Settings::early`].
+    async fn early(&self, under: Option<&Arc<Document>>, until: Instant) -> Option<Arc<Document>> {
         let end = quarter(until);
         self.in_time(end, async {
-            let _turn = turn.lock().await;
+            let _turn = self.turn.lock().await;
             {
-                let mut state = lock(state);
+                let mut state = lock(&self.state);
                 let is_newer =
                     |document: &&Arc<Document>| under.is_none_or(|under| !Arc::ptr_eq(under, document));
                 if let Some(newer) = state.document.as_ref().filter(is_newer) {
@@ -533,11 +546,11 @@ impl Settings {
 
     /// The first settings. Without any a call can only fail, so it waits for its turn and tries until three quarters of its
     /// time have gone by; but not where AWS has said a moment ago that there is nothing to wait for.
-    async fn first(&self, state: &Mutex<State>, turn: &Turn, until: Instant) -> Option<Arc<Document>> {
+    async fn first(&self, until: Instant) -> Option<Arc<Document>> {
         let now = Instant::now();
         let end = now + until.saturating_duration_since(now) / 4 * 3;
         let known = || {
-            let state = lock(state);
+            let state = lock(&self.state);
             let is_refused = !older(state.refused, PAUSE);
             (state.document.is_some() || is_refused).then(|| state.document.clone())
         };
@@ -545,7 +558,7 @@ impl Settings {
             return known;
         }
         self.in_time(end, async {
-            let _turn = turn.lock().await;
+            let _turn = self.turn.lock().await;
             // What another call was told meanwhile holds for this one too.
             match known() {
                 Some(known) => known,
@@ -564,9 +577,7 @@ impl Settings {
         match tokio::time::timeout_at(end.into(), reading).await {
             Ok(document) => document,
             Err(_) => {
-                if let Kind::Remote(remote) = &self.kind {
-                    lock(&remote.state).tried = Some(Moment::now());
-                }
+                lock(&self.state).tried = Some(Moment::now());
                 log::fault(self.provider.name, &Fault::Settings("could not be read in time"));
                 None
             }
@@ -574,20 +585,18 @@ impl Settings {
     }
 
     async fn read(&self, until: Instant, once: bool) -> Option<Arc<Document>> {
-        let Kind::Remote(remote) = &self.kind else { return None };
-        let Remote { source, aws, state, .. } = &**remote;
-        lock(state).tried = Some(Moment::now());
-        let text = match source {
+        lock(&self.state).tried = Some(Moment::now());
+        let text = match &self.source {
             Source::Inline(text) => Ok(text.clone()),
-            Source::Ssm(name) => aws.parameter(name, until, once).await,
-            Source::SecretsManager(name) => aws.secret(name, until, once).await,
+            Source::Ssm(name) => self.aws.parameter(name, until, once).await,
+            Source::SecretsManager(name) => self.aws.secret(name, until, once).await,
         };
         let read = text.and_then(|text| {
             Document::read(self.provider, &text).map_err(|fault| Unread { fault, passes: false })
         });
         // However long it took: a pause begins now.
         let now = Moment::now();
-        let mut state = lock(state);
+        let mut state = lock(&self.state);
         state.tried = Some(now);
         match read {
             Ok(document) => {

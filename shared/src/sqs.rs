@@ -365,8 +365,7 @@ fn texts<S: Serializer>(texts: &[(&'static str, Cow<'_, str>)], to: S) -> Result
         data_type: &'static str,
         string_value: &'t str,
     }
-    let text = |(name, value)| (name, Text { data_type: "String", string_value: value });
-    to.collect_map(texts.iter().map(|(name, value)| text((name, value))))
+    to.collect_map(texts.iter().map(|(name, text)| (name, Text { data_type: "String", string_value: text })))
 }
 
 /// Gives a request of the SDK a body of our own, before it is signed. What it says comes to so many bytes without escapes.

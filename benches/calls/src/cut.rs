@@ -39,17 +39,13 @@ fn removable(object: &str, above: &str, read: &[String], found: &mut Vec<(String
 /// Where in the body something of the event is read from.
 fn pointers(event: &Event<'_>) -> Vec<String> {
     let ways = [event.kind, event.id, event.subject, event.account, event.partition];
-    let fields = ways.into_iter().flatten().copied().flatten().copied();
-    let times = event.time.iter().filter_map(|time| match *time {
-        Time::Seconds(field)
-        | Time::Millis(field)
-        | Time::Rfc3339(field)
-        | Time::Any(field)
-        | Time::Local(field, _)
-        | Time::Snowflake(field, _) => Some(field),
-        Time::Signed => None,
-    });
-    let mut pointers: Vec<String> = fields.chain(times).filter_map(pointer).map(str::to_owned).collect();
+    let fields = ways.into_iter().flatten().copied().flatten();
+    let times = event.time.iter().filter_map(Time::field);
+    let pointer = |field: &Field<'_>| match *field.bare() {
+        Field::Body(pointer) | Field::Item(pointer) => Some(pointer.to_owned()),
+        _ => None,
+    };
+    let mut pointers: Vec<String> = fields.chain(times).filter_map(pointer).collect();
     match event.split {
         Split::Entries { entries, .. } | Split::Nested { entries, .. } => {
             pointers.push(format!("/{entries}"))
@@ -58,16 +54,4 @@ fn pointers(event: &Event<'_>) -> Vec<String> {
         Split::One | Split::Array | Split::Suffixed(_) => {}
     }
     pointers
-}
-
-fn pointer<'e>(field: Field<'e>) -> Option<&'e str> {
-    match field {
-        Field::Body(pointer) | Field::Item(pointer) => Some(pointer),
-        Field::Maybe(field)
-        | Field::After(field, _)
-        | Field::Where(field, _)
-        | Field::When(field, _)
-        | Field::Not(field, _) => pointer(*field),
-        _ => None,
-    }
 }

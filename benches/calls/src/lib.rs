@@ -96,13 +96,13 @@ pub fn call(
     })?;
     let draft = parsed(sample)?;
     if draft.body.is_empty() {
-        return Ok(Made::of(entry.provider, signed(entry.provider, &draft, now)?, body_as, now));
+        return Ok(Made::of(entry.provider, signed(entry.provider, draft, now)?, body_as, now));
     }
     let mut aim = body_bytes;
     let mut best: Option<Draft> = None;
     for _ in 0..ROUNDS {
         let grown = Draft { body: sized(entry.provider, &draft.body, aim)?, ..draft.clone() };
-        let signed = signed(entry.provider, &grown, now)?;
+        let signed = signed(entry.provider, grown, now)?;
         let is = signed.body.len();
         if is <= body_bytes && best.as_ref().is_none_or(|best| best.body.len() < is) {
             best = Some(signed);
@@ -133,7 +133,7 @@ pub fn batch(provider: &str, events: usize, now: i64) -> Result<Made, String> {
             Some((draft, body))
         })
         .ok_or_else(|| format!("{provider} sends one event in a call"))?;
-    let draft = signed(entry.provider, &Draft { body: body.into_bytes(), ..draft }, now)?;
+    let draft = signed(entry.provider, Draft { body: body.into_bytes(), ..draft }, now)?;
     Ok(Made::of(entry.provider, draft, BodyAs::AwsDecides, now))
 }
 
@@ -196,20 +196,9 @@ fn endpoint(provider: &'static Provider) -> Result<Endpoint, String> {
     document.endpoints().first().cloned().ok_or_else(|| format!("{} has no endpoint", provider.name))
 }
 
-/// Signs a draft as [`sample::signed`] signs a file.
-fn signed(provider: &'static Provider, draft: &Draft, now: i64) -> Result<Draft, String> {
-    let mut file = format!("{} {}", draft.method, draft.path);
-    if !draft.query.is_empty() {
-        file.push('?');
-        file.push_str(&draft.query);
-    }
-    for (name, value) in &draft.headers {
-        file.push_str(&format!("\n{name}: {value}"));
-    }
-    file.push_str("\n\n");
-    file.push_str(std::str::from_utf8(&draft.body).map_err(|_| "a sample that is not UTF-8")?);
-    file.push('\n');
-    sample::signed(provider, &file, &endpoint(provider)?, now)
+/// A draft, signed by its row.
+fn signed(provider: &'static Provider, draft: Draft, now: i64) -> Result<Draft, String> {
+    sample::signed_draft(provider, draft, &endpoint(provider)?, now)
         .map_err(|fault| format!("{}: {fault}", provider.name))
 }
 

@@ -25,7 +25,7 @@ fn answered(provider: &str, made: &Made) -> (u16, Why) {
     let document = Document::read(row, &calls::config(provider).unwrap()).unwrap();
     let wrong = document.problems().iter().find(|problem| problem.flaw.weight.is_serious());
     assert_eq!(wrong, None, "{provider}");
-    let gate = Gate::new(row, Settings::fixed(row, document), Queue::new(Box::new(Taken), MAX_BYTES));
+    let gate = Gate::new(row, Settings::fixed(document), Queue::new(Box::new(Taken), MAX_BYTES));
     let payload = Payload::read(&made.event);
     let call = payload.call().unwrap();
     assert_eq!(call.body().unwrap().len(), made.body_bytes);

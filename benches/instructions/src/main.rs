@@ -118,7 +118,7 @@ fn gate(row: &Row) -> Result<Gate, String> {
         What::Sent(_) => Box::new(sqs(&Arc::new(Aws::from_env()))),
         _ => Box::new(Kept),
     };
-    Ok(Gate::new(provider, Settings::fixed(provider, document), Queue::new(store, DEFAULT_MAX_BYTES)))
+    Ok(Gate::new(provider, Settings::fixed(document), Queue::new(store, DEFAULT_MAX_BYTES)))
 }
 
 /// What a function does before its first call, settings inline.

@@ -122,112 +122,140 @@ pub struct Key {
     pub name: &'static str,
     /// Its meaning, with the unit.
     pub meaning: &'static str,
+    value: Value,
 }
 
-const fn key(name: &'static str, meaning: &'static str) -> Key {
-    Key { name, meaning }
+/// What a parameter takes.
+enum Value {
+    /// A whole number, no less than this, and where it goes.
+    Number(u64, fn(&mut Params) -> &mut u64),
+    /// Words, which this reads; or it says what may stand there.
+    Text(fn(&mut Params, &str) -> Result<(), &'static str>),
+}
+
+const fn number(
+    name: &'static str,
+    meaning: &'static str,
+    least: u64,
+    place: fn(&mut Params) -> &mut u64,
+) -> Key {
+    Key { name, meaning, value: Value::Number(least, place) }
+}
+
+const fn text(
+    name: &'static str,
+    meaning: &'static str,
+    set: fn(&mut Params, &str) -> Result<(), &'static str>,
+) -> Key {
+    Key { name, meaning, value: Value::Text(set) }
 }
 
 /// All parameters.
 pub const KEYS: &[Key] = &[
-    key("rate", "calls a second, once the ramp is over"),
-    key("ramp", "seconds in which the rate grows from nothing; 0 is a burst"),
-    key("arrivals", "seconds in which new calls come"),
-    key("duration", "seconds that are simulated"),
-    key("storm-calls", "calls that a provider kept back and sends on top"),
-    key("storm-rate", "calls a second in which it sends them"),
-    key("storm-start", "the second in which it begins"),
-    key("retries", "seconds until each further attempt of the provider, as 10,60; none"),
-    key("deadline", "milliseconds that the provider waits for an answer"),
-    key("memory", "MB of the function (MemorySize)"),
-    key("cpu", "microseconds of a whole core that a call takes"),
-    key("sqs", "milliseconds of a request to SQS, on average"),
-    key("cold-start", "milliseconds until a new environment takes a call, but for reading its settings"),
-    key("idle", "seconds after which an environment without calls is gone"),
-    key("pick", "which environment gets a call: last, the one used last; any"),
-    key("concurrency", "the most environments at once: the account's, or what is reserved"),
-    key("scaling", "the most new environments of a function in ten seconds"),
-    key("settings", "inline; ssm (40 reads a second); secretsmanager (10,000)"),
-    key("settings-rate", "the most reads of settings a second"),
-    key("settings-read", "milliseconds of such a read"),
-    key("ttl", "seconds after which settings are read again (ConfigTtl)"),
-    key("queue", "standard; fifo (QueueType)"),
-    key("groups", "message groups that calls spread over"),
-    key("group-rate", "the most sends a second in a message group"),
-    key("consumers", "batches that the consumer works on at once in the beginning"),
-    key("consumers-growth", "by how many more a minute while there is work"),
-    key("consumers-max", "the most batches at once"),
-    key("consumer-batch", "milliseconds of a consumer's batch"),
-    key("batch", "messages of a batch"),
-    key("seed", "of the random numbers"),
+    number("rate", "calls a second, once the ramp is over", 1, |params| &mut params.rate),
+    number("ramp", "seconds in which the rate grows from nothing; 0 is a burst", 0, |params| {
+        &mut params.ramp
+    }),
+    number("arrivals", "seconds in which new calls come", 1, |params| &mut params.arrivals),
+    number("duration", "seconds that are simulated", 1, |params| &mut params.duration),
+    number("storm-calls", "calls that a provider kept back and sends on top", 0, |params| {
+        &mut params.storm_calls
+    }),
+    number("storm-rate", "calls a second in which it sends them", 1, |params| &mut params.storm_rate),
+    number("storm-start", "the second in which it begins", 0, |params| &mut params.storm_start),
+    text(
+        "retries",
+        "seconds until each further attempt of the provider, as 10,60; none",
+        Params::set_retries,
+    ),
+    number("deadline", "milliseconds that the provider waits for an answer", 1, |params| {
+        &mut params.deadline
+    }),
+    number("memory", "MB of the function (MemorySize)", 128, |params| &mut params.memory),
+    number("cpu", "microseconds of a whole core that a call takes", 0, |params| &mut params.cpu),
+    number("sqs", "milliseconds of a request to SQS, on average", 1, |params| &mut params.sqs),
+    number(
+        "cold-start",
+        "milliseconds until a new environment takes a call, but for reading its settings",
+        0,
+        |params| &mut params.cold_start,
+    ),
+    number("idle", "seconds after which an environment without calls is gone", 1, |params| &mut params.idle),
+    text("pick", "which environment gets a call: last, the one used last; any", Params::set_pick),
+    number("concurrency", "the most environments at once: the account's, or what is reserved", 1, |params| {
+        &mut params.concurrency
+    }),
+    number("scaling", "the most new environments of a function in ten seconds", 1, |params| {
+        &mut params.scaling
+    }),
+    text("settings", "inline; ssm (40 reads a second); secretsmanager (10,000)", Params::set_settings),
+    number("settings-rate", "the most reads of settings a second", 1, |params| &mut params.settings_rate),
+    number("settings-read", "milliseconds of such a read", 0, |params| &mut params.settings_read),
+    number("ttl", "seconds after which settings are read again (ConfigTtl)", 1, |params| &mut params.ttl),
+    text("queue", "standard; fifo (QueueType)", Params::set_queue),
+    number("groups", "message groups that calls spread over", 1, |params| &mut params.groups),
+    number("group-rate", "the most sends a second in a message group", 1, |params| &mut params.group_rate),
+    number("consumers", "batches that the consumer works on at once in the beginning", 1, |params| {
+        &mut params.consumers
+    }),
+    number("consumers-growth", "by how many more a minute while there is work", 0, |params| {
+        &mut params.consumers_growth
+    }),
+    number("consumers-max", "the most batches at once", 1, |params| &mut params.consumers_max),
+    number("consumer-batch", "milliseconds of a consumer's batch", 1, |params| &mut params.consumer_batch),
+    number("batch", "messages of a batch", 1, |params| &mut params.batch),
+    number("seed", "of the random numbers", 0, |params| &mut params.seed),
 ];
 
 impl Params {
     /// Sets the parameter of a name, or says what is wrong with name or value.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let number = |least: u64| match u64::from_str(value) {
-            Ok(number) if (least..=1_000_000_000).contains(&number) => Ok(number),
-            _ => Err(format!("--{name} has to be a whole number from {least} to 1000000000")),
-        };
-        match name {
-            "rate" => self.rate = number(1)?,
-            "ramp" => self.ramp = number(0)?,
-            "arrivals" => self.arrivals = number(1)?,
-            "duration" => self.duration = number(1)?,
-            "storm-calls" => self.storm_calls = number(0)?,
-            "storm-rate" => self.storm_rate = number(1)?,
-            "storm-start" => self.storm_start = number(0)?,
-            "retries" => {
-                let seconds = |text: &str| u64::from_str(text).ok().filter(|number| *number <= 1_000_000);
-                let list: Option<Vec<u64>> = match value {
-                    "none" => Some(Vec::new()),
-                    list => list.split(',').map(seconds).collect(),
-                };
-                self.retries = list.ok_or("--retries has to be none, or seconds as 10,60")?;
-            }
-            "deadline" => self.deadline = number(1)?,
-            "memory" => self.memory = number(128)?,
-            "cpu" => self.cpu = number(0)?,
-            "sqs" => self.sqs = number(1)?,
-            "cold-start" => self.cold_start = number(0)?,
-            "idle" => self.idle = number(1)?,
-            "pick" => {
-                self.picks_last = match value {
-                    "last" => true,
-                    "any" => false,
-                    _ => return Err("--pick has to be last or any".into()),
-                }
-            }
-            "concurrency" => self.concurrency = number(1)?,
-            "scaling" => self.scaling = number(1)?,
-            "settings" => {
-                (self.is_remote, self.settings_rate) = match value {
-                    "inline" => (false, self.settings_rate),
-                    "ssm" => (true, 40),
-                    "secretsmanager" => (true, 10_000),
-                    _ => return Err("--settings has to be inline, ssm or secretsmanager".into()),
-                }
-            }
-            "settings-rate" => self.settings_rate = number(1)?,
-            "settings-read" => self.settings_read = number(0)?,
-            "ttl" => self.ttl = number(1)?,
-            "queue" => {
-                self.is_fifo = match value {
-                    "standard" => false,
-                    "fifo" => true,
-                    _ => return Err("--queue has to be standard or fifo".into()),
-                }
-            }
-            "groups" => self.groups = number(1)?,
-            "group-rate" => self.group_rate = number(1)?,
-            "consumers" => self.consumers = number(1)?,
-            "consumers-growth" => self.consumers_growth = number(0)?,
-            "consumers-max" => self.consumers_max = number(1)?,
-            "consumer-batch" => self.consumer_batch = number(1)?,
-            "batch" => self.batch = number(1)?,
-            "seed" => self.seed = number(0)?,
-            _ => return Err(format!("there is no parameter --{name}")),
+        let key = KEYS.iter().find(|key| key.name == name);
+        match key.ok_or_else(|| format!("there is no parameter --{name}"))?.value {
+            Value::Number(least, place) => match u64::from_str(value) {
+                Ok(number) if (least..=1_000_000_000).contains(&number) => *place(self) = number,
+                _ => return Err(format!("--{name} has to be a whole number from {least} to 1000000000")),
+            },
+            Value::Text(set) => set(self, value).map_err(|what| format!("--{name} has to be {what}"))?,
         }
+        Ok(())
+    }
+
+    fn set_retries(&mut self, value: &str) -> Result<(), &'static str> {
+        let seconds = |text: &str| u64::from_str(text).ok().filter(|number| *number <= 1_000_000);
+        let list: Option<Vec<u64>> = match value {
+            "none" => Some(Vec::new()),
+            list => list.split(',').map(seconds).collect(),
+        };
+        self.retries = list.ok_or("none, or seconds as 10,60")?;
+        Ok(())
+    }
+
+    fn set_pick(&mut self, value: &str) -> Result<(), &'static str> {
+        self.picks_last = match value {
+            "last" => true,
+            "any" => false,
+            _ => return Err("last or any"),
+        };
+        Ok(())
+    }
+
+    fn set_settings(&mut self, value: &str) -> Result<(), &'static str> {
+        (self.is_remote, self.settings_rate) = match value {
+            "inline" => (false, self.settings_rate),
+            "ssm" => (true, 40),
+            "secretsmanager" => (true, 10_000),
+            _ => return Err("inline, ssm or secretsmanager"),
+        };
+        Ok(())
+    }
+
+    fn set_queue(&mut self, value: &str) -> Result<(), &'static str> {
+        self.is_fifo = match value {
+            "standard" => false,
+            "fifo" => true,
+            _ => return Err("standard or fifo"),
+        };
         Ok(())
     }
 

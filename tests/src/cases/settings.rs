@@ -603,7 +603,7 @@ fn debug_output_of_a_call_shows_no_credential() {
 fn settings_in_the_environment_are_read_once() {
     let provider = entry("github").provider;
     let document = Document::read(provider, &json!({ "secret": SECRET }).to_string()).expect("a JSON object");
-    assert!(block_on(Settings::fixed(provider, document).early(None, Instant::now())).is_none());
+    assert!(block_on(Settings::fixed(document).early(None, Instant::now())).is_none());
 }
 
 /// 42, with the emulator of AWS in both services: read at init, and by the time to live.

@@ -67,7 +67,7 @@ impl Bench {
         let document = Document::read(provider, &config.to_string()).expect("a JSON object");
         let memory = Memory::default();
         let queue = Queue::new(Box::new(memory.clone()), max_bytes);
-        Bench { gate: Gate::new(provider, Settings::fixed(provider, document), queue), memory }
+        Bench { gate: Gate::new(provider, Settings::fixed(document), queue), memory }
     }
 
     /// Sends a request at a second, and once more with the body in base64: both must end the same way.
